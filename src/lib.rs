@@ -1,0 +1,24 @@
+//! Shirabe: a self-hosted BI and SQL analytics service.
+//!
+//! ```text
+//!  bytes in                                                        bytes out
+//!     │                                                                ▲
+//!     ▼                                                                │
+//!  server/http ─▶ auth ─▶ catalog ─▶ engine ──────▶ QueryStream ─▶ encode
+//!    parse, find   who,    resolve    session,        batches,      Arrow IPC, JSON,
+//!    the caller    may?    names to   limits, run     cancel on     NDJSON, CSV,
+//!                          versions       │           drop          Parquet
+//!                              │          │
+//!                  catalog/store (SQLite) storage (folder)
+//! ```
+//!
+//! `dataset` (imports, versions) and `account` (sign-in, users, keys) stand beside the engine. The
+//! modules below are in reading order; each opens with what it is, why, and what it must not know.
+
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod limits;
+pub mod tasks;
+
+pub mod catalog;

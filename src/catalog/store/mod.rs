@@ -1,0 +1,212 @@
+//! The metadata store: one small port a noun, one folder a backend, one contract suite for all.
+//!
+//! Why ports: the embedded default is SQLite, production is DynamoDB. What both can do well is what is
+//! asked here: puts under a condition, small transactions, index queries that go on from a cursor,
+//! never a scan. A store knows no permission, no HTTP and no object; `app.rs` picks one.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::catalog::name::NameKey;
+use crate::catalog::record::{
+    AuditRecord, DatasetRecord, ExpiredVersion, KeyRecord, UserRecord, VersionRecord,
+};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::{CommitId, DatasetId, KeyId, UserId};
+
+pub mod sqlite;
+
+/// What a store cannot do, named by what the caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The record changed since it was read, or is gone: read again.
+    #[error("somebody else changed {0} first")]
+    Conflict(String),
+    /// A unique value is taken: choose another.
+    #[error("{0} is taken")]
+    Taken(String),
+    /// The disk is full.
+    #[error("no space left in the metadata store")]
+    Full,
+    /// The store does not answer, or the outcome of a write is unknown: try later, or read the commit back.
+    #[error("the metadata store does not answer")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Something stored cannot be read: a bug, or damage.
+    #[error("the metadata store holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(what) => Self::Conflict {
+                message: format!("somebody else changed {what} first: read it again and repeat the change"),
+                details: serde_json::json!({}),
+            },
+            StoreError::Taken(what) => Self::Duplicate(format!("{what} is taken")),
+            StoreError::Full => Self::StorageFull("metadata".to_owned()),
+            StoreError::Unavailable(cause) => Self::Unavailable {
+                message: "the metadata store does not answer".to_owned(),
+                cause: Some(cause),
+            },
+            StoreError::Corrupt(what) => Self::internal(format!("unreadable record: {what}")),
+        }
+    }
+}
+
+/// One page of an index query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Hand it back to go on after the last item; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// A place in an index, opaque to everyone but the store that made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor(pub(in crate::catalog::store) String);
+
+/// How much of an index to read, and from where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRequest {
+    pub after: Option<Cursor>,
+    /// 1 to 1,000.
+    pub limit: usize,
+}
+
+impl PageRequest {
+    /// The first `limit` items.
+    #[must_use]
+    pub fn first(limit: usize) -> Self {
+        Self { after: None, limit }
+    }
+}
+
+/// People who can sign in.
+#[async_trait]
+pub trait UserStore: fmt::Debug + Send + Sync {
+    async fn get(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError>;
+
+    /// Looks up the lower-case e-mail address.
+    async fn by_email(&self, email: &str) -> Result<Option<UserRecord>, StoreError>;
+
+    /// Users whose e-mail address holds `part` (lower-case), by address.
+    async fn search(&self, part: &str, limit: usize) -> Result<Vec<UserRecord>, StoreError>;
+
+    /// Stores `record` if the stored revision is still `record.revision` (0: not stored), and returns
+    /// the new revision. `Conflict` for the later of two writers, `Taken` for an address in use.
+    async fn put(&self, record: UserRecord) -> Result<u64, StoreError>;
+
+    /// Whether there is any user at all.
+    async fn any(&self) -> Result<bool, StoreError>;
+}
+
+/// Tokens that were ended before their time.
+#[async_trait]
+pub trait TokenStore: fmt::Debug + Send + Sync {
+    /// Ends the token `jti`. Remembered at least until `expires_at`. Ending one twice is fine.
+    async fn revoke(&self, jti: &str, expires_at: Timestamp) -> Result<(), StoreError>;
+
+    async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError>;
+
+    /// Forgets those that expired before `now`, and returns how many.
+    async fn forget_expired(&self, now: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// API keys.
+#[async_trait]
+pub trait KeyStore: fmt::Debug + Send + Sync {
+    async fn get(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError>;
+
+    /// The keys of one user, newest first; there are at most [`crate::limits::KEYS_PER_USER_MAX`].
+    async fn of_user(&self, user: &UserId) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// Stores a new key. `Taken` when the id is.
+    async fn add(&self, record: KeyRecord) -> Result<(), StoreError>;
+
+    /// Removes a key, and says whether it was there.
+    async fn remove(&self, id: &KeyId) -> Result<bool, StoreError>;
+}
+
+/// Whose datasets an index query returns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    Anyone,
+    User(UserId),
+}
+
+/// One change, with the audit record that tells of it: all of it happens, or none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Commit {
+    /// Chosen by the caller; see [`DatasetStore::committed`].
+    pub id: CommitId,
+    pub change: Change,
+    pub audit: Option<AuditRecord>,
+}
+
+/// What a commit changes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Stores a dataset with its first version (`current`). `Taken` when the name or the id is.
+    Create(DatasetRecord),
+    /// Makes `current` a new version and stores the record, if the stored revision is still `revision`.
+    Publish(DatasetRecord),
+    /// Stores the record without a new version, under the same condition. `Taken` when the new name is.
+    Update(DatasetRecord),
+    /// Removes the dataset and moves all its versions to the expired ones, if the revision still is this.
+    Delete { id: DatasetId, revision: u64, at: Timestamp },
+    /// Moves one version that is not current to the expired ones; `Conflict` when it is current or gone.
+    Expire { id: DatasetId, number: u64, at: Timestamp },
+}
+
+/// Datasets and their versions.
+#[async_trait]
+pub trait DatasetStore: fmt::Debug + Send + Sync {
+    /// The datasets with these ids or names, in no order; those that are not there are left out.
+    async fn lookup(&self, ids: &[DatasetId], names: &[NameKey]) -> Result<Vec<DatasetRecord>, StoreError>;
+
+    /// Datasets of an owner, newest first, and how many there are in all.
+    async fn list(&self, owner: &Owner, page: PageRequest) -> Result<(Page<DatasetRecord>, u64), StoreError>;
+
+    /// Makes a change, atomically and durably. A commit id that was already committed is `Conflict`.
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
+
+    /// Whether the commit happened: settles a write whose outcome is unknown.
+    async fn committed(&self, id: &CommitId) -> Result<bool, StoreError>;
+
+    /// Kept versions of a dataset, newest first.
+    async fn versions(&self, id: &DatasetId, page: PageRequest) -> Result<Page<VersionRecord>, StoreError>;
+}
+
+/// Versions that wait for the collector.
+#[async_trait]
+pub trait ExpiredStore: fmt::Debug + Send + Sync {
+    /// Those that expired before `before`, oldest first.
+    async fn expired(&self, before: Timestamp, page: PageRequest)
+    -> Result<Page<ExpiredVersion>, StoreError>;
+
+    /// Forgets one whose files are gone.
+    async fn forget(&self, expired: &ExpiredVersion) -> Result<(), StoreError>;
+}
+
+/// Who did what, append-only.
+#[async_trait]
+pub trait AuditStore: fmt::Debug + Send + Sync {
+    async fn append(&self, record: AuditRecord) -> Result<(), StoreError>;
+
+    /// All records, newest first.
+    async fn list(&self, page: PageRequest) -> Result<Page<AuditRecord>, StoreError>;
+}
+
+/// The ports of one backend, together.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    pub users: std::sync::Arc<dyn UserStore>,
+    pub tokens: std::sync::Arc<dyn TokenStore>,
+    pub keys: std::sync::Arc<dyn KeyStore>,
+    pub datasets: std::sync::Arc<dyn DatasetStore>,
+    pub expired: std::sync::Arc<dyn ExpiredStore>,
+    pub audit: std::sync::Arc<dyn AuditStore>,
+}
