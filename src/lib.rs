@@ -22,3 +22,4 @@ pub mod limits;
 pub mod tasks;
 
 pub mod catalog;
+pub mod storage;
