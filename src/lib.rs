@@ -22,4 +22,5 @@ pub mod limits;
 pub mod tasks;
 
 pub mod catalog;
+pub mod dataset;
 pub mod storage;

@@ -1,0 +1,104 @@
+//! A block of text cells: what CSV, NDJSON and XLSX all become before types are found or applied.
+
+use super::error::{BadKind, BadRow};
+
+/// What the format says about a cell, beyond its text. CSV says nothing: all is `Plain`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Plain,
+    /// No value, whatever the text.
+    Null,
+    Bool,
+    Number,
+    /// Written as text: `"5"` in JSON is not a number, though `"2024-01-05"` may be a date.
+    Text,
+    /// A JSON object or array.
+    Nested,
+}
+
+/// Where a row stands in the text of its block and in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub(super) line: u64,
+    start: u32,
+    end: u32,
+}
+
+/// Rows of `columns` cells each. A cell is a range of `text`, so no cell has an allocation of its own.
+#[derive(Debug, Default)]
+pub(super) struct Cells {
+    pub(super) text: String,
+    pub(super) columns: usize,
+    /// Row by row, `columns` for each.
+    pub(super) fields: Vec<(u32, u32)>,
+    /// Like `fields`, or empty when all are `Plain`.
+    pub(super) kinds: Vec<Kind>,
+    pub(super) rows: Vec<Row>,
+}
+
+impl Cells {
+    pub(super) fn push_row(&mut self, line: u64, start: usize, end: usize) {
+        self.rows.push(Row { line, start: offset(start), end: offset(end) });
+    }
+
+    /// The cell's text.
+    pub(super) fn get(&self, row: usize, column: usize) -> &str {
+        let (start, end) = self.fields[row * self.columns + column];
+        &self.text[start as usize..end as usize]
+    }
+
+    pub(super) fn kind(&self, row: usize, column: usize) -> Kind {
+        self.kinds.get(row * self.columns + column).copied().unwrap_or(Kind::Plain)
+    }
+
+    /// The record as it stood in the file.
+    pub(super) fn raw(&self, row: usize) -> &str {
+        let Row { start, end, .. } = self.rows[row];
+        &self.text[start as usize..end as usize]
+    }
+
+    pub(super) fn bad_row(&self, row: usize, kind: BadKind, reason: String) -> BadRow {
+        BadRow::new(self.rows[row].line, kind, reason, self.raw(row).as_bytes())
+    }
+}
+
+/// A place in a block. Blocks are bounded by the chunk and record limits, far below 4 GiB.
+pub(super) fn offset(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(u32::MAX)
+}
+
+/// The spellings of "no value", quick to look up: most cells differ from all of them in the first byte or in length.
+#[derive(Debug, Clone)]
+pub(super) struct NullSet {
+    spellings: Vec<Vec<u8>>,
+    empty: bool,
+    length_max: usize,
+    first: [bool; 256],
+}
+
+impl NullSet {
+    pub(super) fn new(spellings: &[String]) -> Self {
+        let mut first = [false; 256];
+        for byte in spellings.iter().filter_map(|spelling| spelling.bytes().next()) {
+            first[usize::from(byte)] = true;
+        }
+        Self {
+            spellings: spellings.iter().map(|spelling| spelling.clone().into_bytes()).collect(),
+            empty: spellings.iter().any(String::is_empty),
+            length_max: spellings.iter().map(String::len).max().unwrap_or(0),
+            first,
+        }
+    }
+
+    #[inline]
+    pub(super) fn has(&self, text: &[u8]) -> bool {
+        match text.first() {
+            None => self.empty,
+            Some(byte) => {
+                self.first[usize::from(*byte)]
+                    && text.len() <= self.length_max
+                    && self.spellings.iter().any(|spelling| spelling == text)
+            }
+        }
+    }
+}

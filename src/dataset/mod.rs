@@ -1,0 +1,3 @@
+//! Datasets: from the bytes of a file to a published, immutable version.
+
+pub mod decode;
