@@ -20,9 +20,15 @@ pub struct Chunk(pub(super) Body);
 #[derive(Debug)]
 pub(super) enum Body {
     /// Whole records of CSV or NDJSON, still in the file's encoding.
-    Text { piece: Piece, faults: Vec<(u64, u64)> },
+    Text {
+        piece: Piece,
+        faults: Vec<(u64, u64)>,
+    },
     /// Rows of a sheet.
-    Cells { cells: Cells, bad: Vec<BadRow> },
+    Cells {
+        cells: Cells,
+        bad: Vec<BadRow>,
+    },
     Typed(RecordBatch),
 }
 
@@ -93,7 +99,11 @@ impl Chunk {
             Body::Cells { cells, bad } => Split { cells, bad, misfits: Vec::new() },
             Body::Text { piece, faults } => {
                 let texts = decode(piece, &faults, plan);
-                if plan.format == Format::Ndjson { ndjson::split(texts, plan) } else { csv::split(texts, plan) }
+                if plan.format == Format::Ndjson {
+                    ndjson::split(texts, plan)
+                } else {
+                    csv::split(texts, plan)
+                }
             }
         }
     }
@@ -129,7 +139,8 @@ fn sift(piece: &Piece, faults: &[(u64, u64)], plan: &Plan, bad: Vec<BadRow>) -> 
             None => run.0.push_str(&plan.encoding.decode_lossy(record)),
             Some(place) => {
                 let offset = in_file(piece.offset + (start + place) as u64, faults);
-                let fault_line = line + memchr::memchr_iter(plan.grammar.terminator, &record[..place]).count() as u64;
+                let fault_line =
+                    line + memchr::memchr_iter(plan.grammar.terminator, &record[..place]).count() as u64;
                 texts.bad.push(broken(record, fault_line, offset, plan));
                 if plan.encoding_found && plan.encoding == TextEncoding::Utf8 && faults.is_empty() {
                     texts.misfits.push(Misfit::Encoding { line: fault_line, offset });

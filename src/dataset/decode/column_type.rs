@@ -109,7 +109,9 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        for name in "bool int64 uint64 float64 decimal(38,0) decimal(4,4) date datetime datetime_utc string".split(' ') {
+        for name in "bool int64 uint64 float64 decimal(38,0) decimal(4,4) date datetime datetime_utc string"
+            .split(' ')
+        {
             assert_eq!(name.parse::<ColumnType>().unwrap().to_string(), name);
         }
         for wrong in ["", "int", "decimal", "decimal(39,0)", "decimal(4,5)", "decimal(0,0)", "DATE"] {

@@ -125,7 +125,8 @@ impl Contract {
 
     /// The Arrow schema of a text format; every column may be null.
     pub fn schema(&self) -> SchemaRef {
-        let fields = self.columns.iter().map(|column| Field::new(&column.name, column.column_type.arrow(), true));
+        let fields =
+            self.columns.iter().map(|column| Field::new(&column.name, column.column_type.arrow(), true));
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 }

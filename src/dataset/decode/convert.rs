@@ -6,7 +6,8 @@ use arrow::{
     array::{ArrayRef, BooleanArray, BooleanBuilder, PrimitiveArray, PrimitiveBuilder, StringBuilder},
     compute::filter_record_batch,
     datatypes::{
-        ArrowPrimitiveType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType, UInt64Type,
+        ArrowPrimitiveType, Date32Type, Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType,
+        UInt64Type,
     },
     error::ArrowError,
     record_batch::{RecordBatch, RecordBatchOptions},
@@ -17,9 +18,8 @@ use super::{
     chunk::Misfit,
     column_type::ColumnType,
     contract::{Basis, ContractColumn},
-    dates,
+    dates, era,
     error::{BadKind, BadRow},
-    era,
     plan::Plan,
     values,
 };
@@ -38,7 +38,14 @@ pub(super) fn convert(cells: &Cells, plan: &Plan) -> Result<Converted, ArrowErro
     let mut bad: Vec<Option<BadRow>> = Vec::new();
     let mut misfits = Vec::new();
     for (index, column) in plan.columns.iter().enumerate() {
-        let mut view = View { cells, plan, index, column_type: column.column_type, loose: column.basis == Basis::Given, missed: Vec::new() };
+        let mut view = View {
+            cells,
+            plan,
+            index,
+            column_type: column.column_type,
+            loose: column.basis == Basis::Given,
+            missed: Vec::new(),
+        };
         arrays.push(view.array()?);
         for row in view.missed {
             if column.basis == Basis::Found {
@@ -61,12 +68,20 @@ pub(super) fn convert(cells: &Cells, plan: &Plan) -> Result<Converted, ArrowErro
 }
 
 fn misfit(cells: &Cells, row: usize, index: usize, column: &ContractColumn) -> Misfit {
-    Misfit::Value { line: cells.rows[row].line, column: column.name.clone(), value: shown(cells.get(row, index)) }
+    Misfit::Value {
+        line: cells.rows[row].line,
+        column: column.name.clone(),
+        value: shown(cells.get(row, index)),
+    }
 }
 
 fn wrong_value(cells: &Cells, row: usize, index: usize, column: &ContractColumn) -> BadRow {
-    let reason =
-        format!("column `{}`: expected {}, got `{}`", column.name, column.column_type, shown(cells.get(row, index)));
+    let reason = format!(
+        "column `{}`: expected {}, got `{}`",
+        column.name,
+        column.column_type,
+        shown(cells.get(row, index))
+    );
     let bad = cells.bad_row(row, BadKind::Value, reason);
     BadRow { column: Some(index + 1), column_name: Some(column.name.clone()), ..bad }
 }
@@ -98,11 +113,14 @@ impl View<'_> {
             ColumnType::Uint64 => Arc::new(self.numbers::<UInt64Type>(|text| values::uint64(text, loose))),
             ColumnType::Float64 => Arc::new(self.numbers::<Float64Type>(|text| values::float64(text, loose))),
             ColumnType::Decimal { precision, scale } => {
-                let array = self.numbers::<Decimal128Type>(|text| values::decimal(text, precision, scale, loose));
+                let array =
+                    self.numbers::<Decimal128Type>(|text| values::decimal(text, precision, scale, loose));
                 Arc::new(array.with_precision_and_scale(precision, scale.cast_signed())?)
             }
             ColumnType::Date => Arc::new(self.numbers::<Date32Type>(|text| day(text, loose, era_dates))),
-            ColumnType::Datetime => Arc::new(self.numbers::<TimestampMicrosecondType>(|text| wall(text, loose, era_dates))),
+            ColumnType::Datetime => {
+                Arc::new(self.numbers::<TimestampMicrosecondType>(|text| wall(text, loose, era_dates)))
+            }
             ColumnType::DatetimeUtc => {
                 let parse = |text: &[u8]| dates::datetime(text, loose).and_then(dates::Written::utc);
                 Arc::new(self.numbers::<TimestampMicrosecondType>(parse).with_timezone("UTC"))
@@ -111,7 +129,10 @@ impl View<'_> {
         })
     }
 
-    fn numbers<T: ArrowPrimitiveType>(&mut self, parse: impl Fn(&[u8]) -> Option<T::Native>) -> PrimitiveArray<T> {
+    fn numbers<T: ArrowPrimitiveType>(
+        &mut self,
+        parse: impl Fn(&[u8]) -> Option<T::Native>,
+    ) -> PrimitiveArray<T> {
         let mut builder = PrimitiveBuilder::<T>::with_capacity(self.cells.rows.len());
         self.each(|text| match text {
             None => {
@@ -178,7 +199,9 @@ fn written_as(kind: Kind, column_type: ColumnType) -> bool {
             column_type,
             ColumnType::Int64 | ColumnType::Uint64 | ColumnType::Float64 | ColumnType::Decimal { .. }
         ),
-        Kind::Text => matches!(column_type, ColumnType::Date | ColumnType::Datetime | ColumnType::DatetimeUtc),
+        Kind::Text => {
+            matches!(column_type, ColumnType::Date | ColumnType::Datetime | ColumnType::DatetimeUtc)
+        }
         Kind::Nested => false,
     }
 }

@@ -36,9 +36,25 @@ pub(super) struct Cutter<R> {
 
 impl<R: Read> Cutter<R> {
     /// `offset` is that of the first byte of `input`; the first line is 1.
-    pub(super) fn new(input: R, grammar: Grammar, offset: u64, chunk_bytes: usize, record_bytes: usize) -> Self {
+    pub(super) fn new(
+        input: R,
+        grammar: Grammar,
+        offset: u64,
+        chunk_bytes: usize,
+        record_bytes: usize,
+    ) -> Self {
         let buffer = Vec::with_capacity(chunk_bytes);
-        Self { input, grammar, chunk_bytes, record_bytes, buffer, offset, line: 1, at_end: false, bad: Vec::new() }
+        Self {
+            input,
+            grammar,
+            chunk_bytes,
+            record_bytes,
+            buffer,
+            offset,
+            line: 1,
+            at_end: false,
+            bad: Vec::new(),
+        }
     }
 
     /// The next chunk; `None` at the end.

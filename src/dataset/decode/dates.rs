@@ -45,7 +45,9 @@ pub(super) fn midnight(days: i32) -> i64 {
 
 fn date_prefix(text: &[u8], loose: bool) -> Option<(i32, &[u8])> {
     match text {
-        [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, rest @ ..] if !loose || d2.is_ascii_digit() && m2.is_ascii_digit() => {
+        [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, rest @ ..]
+            if !loose || d2.is_ascii_digit() && m2.is_ascii_digit() =>
+        {
             Some((days(year(*y1, *y2, *y3, *y4)?, two(*m1, *m2)?, two(*d1, *d2)?)?, rest))
         }
         [y1, y2, y3, y4, separator @ (b'/' | b'-' | b'.'), rest @ ..] if loose || *separator == b'/' => {
@@ -207,7 +209,8 @@ mod tests {
 
         #[track_caller]
         fn check(text: &str, expected: Option<(i64, Option<i32>)>) {
-            let got = datetime(text.as_bytes(), false).map(|written| (written.micros, written.offset_minutes));
+            let got =
+                datetime(text.as_bytes(), false).map(|written| (written.micros, written.offset_minutes));
             assert_eq!(got, expected);
         }
     }

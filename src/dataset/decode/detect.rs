@@ -29,7 +29,11 @@ pub(super) struct Sample {
 }
 
 /// Reads the sample and finds the format. An empty file has none.
-pub(super) fn sample(source: &Source, options: &ReadOptions, limits: &DecodeLimits) -> Result<Sample, DecodeError> {
+pub(super) fn sample(
+    source: &Source,
+    options: &ReadOptions,
+    limits: &DecodeLimits,
+) -> Result<Sample, DecodeError> {
     let mut magic = Vec::with_capacity(8);
     source.open()?.take(8).read_to_end(&mut magic)?;
     if magic.is_empty() {
@@ -74,14 +78,22 @@ fn text_format(source: &Source, bytes: &[u8]) -> Result<Format, DecodeError> {
         return Err(unknown(source, "workbooks of the old XLS format are not read; save it as XLSX or CSV"));
     }
     let is_utf16 = |encoding: TextEncoding| encoding.is_utf16();
-    let utf16 = byte_order_mark(bytes).map(|mark| mark.0).or_else(|| encoding::find(bytes, false)).is_some_and(is_utf16);
+    let utf16 = byte_order_mark(bytes)
+        .map(|mark| mark.0)
+        .or_else(|| encoding::find(bytes, false))
+        .is_some_and(is_utf16);
     if bytes.contains(&0) && !utf16 {
-        return Err(unknown(source, "it holds zero bytes, so it is no text, and no other format that is read"));
+        return Err(unknown(
+            source,
+            "it holds zero bytes, so it is no text, and no other format that is read",
+        ));
     }
     let name = source.name().to_ascii_lowercase();
     let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    let first = bytes.iter().find(|byte| !matches!(byte, 0xEF | 0xBB | 0xBF | 0xFE | 0xFF | 0) && !byte.is_ascii_whitespace());
+    let first = bytes
+        .iter()
+        .find(|byte| !matches!(byte, 0xEF | 0xBB | 0xBF | 0xFE | 0xFF | 0) && !byte.is_ascii_whitespace());
     Ok(match (extension, first) {
         ("ndjson" | "jsonl" | "json", _) => Format::Ndjson,
         ("csv" | "tsv", _) => Format::Csv,
@@ -111,18 +123,24 @@ pub(super) fn read_at(
 }
 
 /// The encoding of a sample, and whether a byte order mark says so.
-pub(super) fn text_encoding(sample: &Sample, given: Option<TextEncoding>) -> Result<(TextEncoding, bool), DecodeError> {
+pub(super) fn text_encoding(
+    sample: &Sample,
+    given: Option<TextEncoding>,
+) -> Result<(TextEncoding, bool), DecodeError> {
     let utf16 = |encoding: &TextEncoding| encoding.is_utf16();
     match (byte_order_mark(&sample.bytes), given) {
         (Some((marked, _)), None) => Ok((marked, true)),
-        (Some((marked, _)), Some(given)) if marked == given || (utf16(&marked) && utf16(&given)) => Ok((marked, true)),
+        (Some((marked, _)), Some(given)) if marked == given || (utf16(&marked) && utf16(&given)) => {
+            Ok((marked, true))
+        }
         (_, Some(given)) => Ok((given, false)),
         (None, None) => match encoding::find(&sample.bytes, sample.at_end) {
             Some(found) => Ok((found, false)),
             None => {
                 let place = TextEncoding::Utf8.first_fault(&sample.bytes, true).unwrap_or(0);
                 let line = 1 + sample.bytes[..place].iter().filter(|byte| **byte == b'\n').count() as u64;
-                let reason = "the text is neither UTF-8 nor UTF-16, Shift_JIS or EUC-JP; name its encoding".to_owned();
+                let reason =
+                    "the text is neither UTF-8 nor UTF-16, Shift_JIS or EUC-JP; name its encoding".to_owned();
                 Err(DecodeError::Encoding { offset: place as u64, line, reason })
             }
         },
@@ -131,7 +149,9 @@ pub(super) fn text_encoding(sample: &Sample, given: Option<TextEncoding>) -> Res
 
 /// The sample as text, from its first character on. What is broken or cut off is U+FFFD.
 pub(super) fn text(sample: &Sample, encoding: TextEncoding) -> String {
-    let mark = byte_order_mark(&sample.bytes).filter(|(marked, _)| *marked == encoding).map_or(0, |(_, length)| length);
+    let mark = byte_order_mark(&sample.bytes)
+        .filter(|(marked, _)| *marked == encoding)
+        .map_or(0, |(_, length)| length);
     let bytes = &sample.bytes[mark..];
     if !encoding.is_utf16() {
         return encoding.decode_lossy(bytes).into_owned();
@@ -174,8 +194,10 @@ pub(super) fn delimiter(text: &str, grammar: Grammar, skip_lines: u64) -> u8 {
     let mut best = (b',', 0, 0);
     for delimiter in DELIMITERS {
         let grammar = Grammar { delimiter, ..grammar };
-        let counts: Vec<usize> =
-            records(text, grammar, skip_lines, RECORDS).iter().map(|record| split_record(record, grammar).len()).collect();
+        let counts: Vec<usize> = records(text, grammar, skip_lines, RECORDS)
+            .iter()
+            .map(|record| split_record(record, grammar).len())
+            .collect();
         let first = counts.first().copied().unwrap_or(1);
         let same = counts.iter().filter(|count| **count == first).count() * 100 / counts.len().max(1);
         if first > 1 && (same, first) > (best.1, best.2) {

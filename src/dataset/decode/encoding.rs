@@ -84,7 +84,9 @@ impl TextEncoding {
         match encoding.decode_without_bom_handling_and_without_replacement(&bytes) {
             Some(Cow::Owned(text)) => Ok(text),
             // Borrowed means ASCII only.
-            Some(Cow::Borrowed(_)) => String::from_utf8(bytes).map_err(std::string::FromUtf8Error::into_bytes),
+            Some(Cow::Borrowed(_)) => {
+                String::from_utf8(bytes).map_err(std::string::FromUtf8Error::into_bytes)
+            }
             None => Err(bytes),
         }
     }
@@ -108,7 +110,8 @@ impl TextEncoding {
         let mut sink = [0_u8; 8192];
         let mut read = 0;
         loop {
-            let (result, used, _) = decoder.decode_to_utf8_without_replacement(&bytes[read..], &mut sink, at_end);
+            let (result, used, _) =
+                decoder.decode_to_utf8_without_replacement(&bytes[read..], &mut sink, at_end);
             read += used;
             match result {
                 DecoderResult::InputEmpty => return None,

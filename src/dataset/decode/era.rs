@@ -42,7 +42,10 @@ fn narrow(c: char) -> char {
 }
 
 fn parts(text: &str) -> Option<(u32, u32, u32)> {
-    kanji_parts(text).or_else(|| separated(text, '.')).or_else(|| separated(text, '/')).or_else(|| separated(text, '-'))
+    kanji_parts(text)
+        .or_else(|| separated(text, '.'))
+        .or_else(|| separated(text, '/'))
+        .or_else(|| separated(text, '-'))
 }
 
 fn kanji_parts(text: &str) -> Option<(u32, u32, u32)> {

@@ -25,12 +25,16 @@ pub(super) fn is_header(rows: &[HeadRow], contract: &Contract) -> bool {
     if first.iter().all(empty) || first.iter().any(typed) {
         return false;
     }
-    let differs = below.iter().any(|row| row.iter().zip(first).any(|(cell, name)| !empty(name) && typed(cell)));
+    let differs =
+        below.iter().any(|row| row.iter().zip(first).any(|(cell, name)| !empty(name) && typed(cell)));
     differs || !first.iter().any(empty)
 }
 
 /// The columns' names, and a warning for each that is not as the file has it.
-pub(super) fn names(raw: &[String], limits: &DecodeLimits) -> Result<(Vec<String>, Vec<String>), DecodeError> {
+pub(super) fn names(
+    raw: &[String],
+    limits: &DecodeLimits,
+) -> Result<(Vec<String>, Vec<String>), DecodeError> {
     if raw.len() > limits.columns {
         let reason = format!("expected at most {} columns, got {}", limits.columns, raw.len());
         return Err(DecodeError::OverLimit { what: LimitName::Columns, reason });
@@ -45,13 +49,18 @@ pub(super) fn names(raw: &[String], limits: &DecodeLimits) -> Result<(Vec<String
             "" => format!("column_{}", place + 1),
             name => name.to_owned(),
         };
-        let free = |name: &String| !taken.contains(&folded(name)) && (!written.contains(&folded(name)) || *name == raw.trim());
+        let free = |name: &String| {
+            !taken.contains(&folded(name)) && (!written.contains(&folded(name)) || *name == raw.trim())
+        };
         let numbered = (2_u32..).map(|number| format!("{base}_{number}"));
         let Some(name) = std::iter::once(base.clone()).chain(numbered).find(free) else { continue };
         if raw.trim().is_empty() {
             warnings.push(format!("column {} has no name and is called `{name}`", place + 1));
         } else if name != base {
-            warnings.push(format!("column {} has the name `{base}` of a column before it and is called `{name}`", place + 1));
+            warnings.push(format!(
+                "column {} has the name `{base}` of a column before it and is called `{name}`",
+                place + 1
+            ));
         }
         taken.insert(folded(&name));
         names.push(name);

@@ -66,9 +66,14 @@ impl Candidates {
         if !self.seen {
             return ColumnType::String;
         }
-        let found = IN_ORDER.iter().find(|(bit, _)| self.types & bit != 0).map_or(ColumnType::String, |(_, name)| *name);
+        let found = IN_ORDER
+            .iter()
+            .find(|(bit, _)| self.types & bit != 0)
+            .map_or(ColumnType::String, |(_, name)| *name);
         match (found, self.digits) {
-            (ColumnType::Float64, Some(digits)) if exact_decimals => decimal(digits).unwrap_or(ColumnType::String),
+            (ColumnType::Float64, Some(digits)) if exact_decimals => {
+                decimal(digits).unwrap_or(ColumnType::String)
+            }
             _ => found,
         }
     }

@@ -50,7 +50,11 @@ pub struct Inspection {
 }
 
 /// Finds out how to read a file from its first megabyte. All that `options` name is taken as named.
-pub fn inspect(source: &Source, options: &ReadOptions, limits: &DecodeLimits) -> Result<Inspection, DecodeError> {
+pub fn inspect(
+    source: &Source,
+    options: &ReadOptions,
+    limits: &DecodeLimits,
+) -> Result<Inspection, DecodeError> {
     inspect_with(source, options, limits, None)
 }
 
@@ -202,14 +206,21 @@ fn inspect_text(
     let grammar = Grammar { delimiter, ..grammar };
     let rows: Vec<HeadRow> = detect::records(&text, grammar, contract.skip_rows, HEAD_ROWS)
         .into_iter()
-        .map(|record| tokenise::split_record(record, grammar).into_iter().map(|cell| (cell, Kind::Plain)).collect())
+        .map(|record| {
+            tokenise::split_record(record, grammar).into_iter().map(|cell| (cell, Kind::Plain)).collect()
+        })
         .collect();
     let warnings = name_columns(&mut contract, &rows, options, limits)?;
     Ok((contract, warnings))
 }
 
 /// The encoding of the text around a place where UTF-8 failed; `None` when it is UTF-8 with a fault in it.
-fn encoding_at(source: &Source, sample: &Sample, limits: &DecodeLimits, offset: u64) -> Result<Option<TextEncoding>, DecodeError> {
+fn encoding_at(
+    source: &Source,
+    sample: &Sample,
+    limits: &DecodeLimits,
+    offset: u64,
+) -> Result<Option<TextEncoding>, DecodeError> {
     // From a little before: an odd byte alone says nothing.
     let (bytes, at_end) = detect::read_at(source, sample.compression, limits, offset.saturating_sub(4096))?;
     let start = memchr::memchr(b'\n', &bytes).map_or(0, |line_end| line_end + 1);
@@ -252,7 +263,9 @@ fn infer_sample(
         let Some(chunk) = reader.next_chunk()? else { break };
         let cells = chunk.split(&plan).cells;
         infer::narrow(&cells, &plan, &mut candidates);
-        rows.extend((0..cells.rows.len()).take(SAMPLE_ROWS - rows.len()).map(|row| shown(&cells, row, &plan)));
+        rows.extend(
+            (0..cells.rows.len()).take(SAMPLE_ROWS - rows.len()).map(|row| shown(&cells, row, &plan)),
+        );
         if rows.len() == SAMPLE_ROWS {
             break;
         }
@@ -305,7 +318,9 @@ pub fn infer_all(
                 let found = narrow_chunks(&reader, &plan);
                 let mut merged = merged.lock().unwrap_or_else(PoisonError::into_inner);
                 match (&mut *merged, found) {
-                    (Ok(all), Ok(found)) => all.iter_mut().zip(found).for_each(|(all, found)| all.merge(found)),
+                    (Ok(all), Ok(found)) => {
+                        all.iter_mut().zip(found).for_each(|(all, found)| all.merge(found))
+                    }
                     (merged @ Ok(_), Err(error)) => *merged = Err(error),
                     (Err(_), _) => {}
                 }
@@ -328,7 +343,12 @@ fn narrow_chunks(reader: &Mutex<ChunkReader>, plan: &Plan) -> Result<Vec<Candida
 }
 
 /// The keys of the objects of an NDJSON file, or of its first chunks, in the order in which they appear.
-fn all_keys(source: &Source, contract: &Contract, limits: &DecodeLimits, chunks: Option<usize>) -> Result<Vec<String>, DecodeError> {
+fn all_keys(
+    source: &Source,
+    contract: &Contract,
+    limits: &DecodeLimits,
+    chunks: Option<usize>,
+) -> Result<Vec<String>, DecodeError> {
     let plan = Plan::new(contract, limits);
     let mut reader = reader::open(source, contract, limits)?;
     let mut found = BTreeMap::new();

@@ -57,7 +57,10 @@ impl IpcBatches {
         let reader = typed::guarded(source, format, "schema", || StreamReader::try_new(counted, None))?;
         let (schema, warnings) = typed::plain_schema(&reader.schema(), limits)?;
         let (source, limits) = (source.clone(), limits.clone());
-        Ok((Self { source, format, limits, reader, schema, ready: Vec::new().into_iter(), batch: 0 }, warnings))
+        Ok((
+            Self { source, format, limits, reader, schema, ready: Vec::new().into_iter(), batch: 0 },
+            warnings,
+        ))
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
@@ -71,7 +74,9 @@ impl IpcBatches {
             }
             let place = format!("batch {}", self.batch);
             let reader = &mut self.reader;
-            let Some(batch) = typed::guarded(&self.source, self.format, &place, || reader.next().transpose())? else {
+            let Some(batch) =
+                typed::guarded(&self.source, self.format, &place, || reader.next().transpose())?
+            else {
                 return Ok(None);
             };
             let plain = || Ok::<_, String>(typed::plain_batches(&batch, &self.schema, &self.limits));
@@ -93,7 +98,8 @@ fn check_frames(source: &Source, start: u64) -> io::Result<Option<String>> {
     let outside = |what: &str| io::Error::other(format!("{what} reaches beyond the end of the file"));
     while let Some(word) = read_word(&mut input)? {
         // Before version 0.15 of Arrow the length came without the continuation word.
-        let (length, head) = if word == CONTINUATION { (read_word(&mut input)?.unwrap_or(0), 8) } else { (word, 4) };
+        let (length, head) =
+            if word == CONTINUATION { (read_word(&mut input)?.unwrap_or(0), 8) } else { (word, 4) };
         let length = u64::from(length);
         if length == 0 {
             break;
@@ -127,11 +133,19 @@ fn read_word(input: &mut impl Read) -> io::Result<Option<u32>> {
     }
 }
 
-fn over_limit(message: &Message<'_>, input: &mut (impl Read + Seek), body: u64, length: u64) -> io::Result<Option<String>> {
+fn over_limit(
+    message: &Message<'_>,
+    input: &mut (impl Read + Seek),
+    body: u64,
+    length: u64,
+) -> io::Result<Option<String>> {
     let batch = message.header_as_record_batch().or_else(|| message.header_as_dictionary_batch()?.data());
     let Some(batch) = batch else { return Ok(None) };
     if batch.length() > BATCH_ROWS_MAX {
-        return Ok(Some(format!("expected at most {BATCH_ROWS_MAX} rows in a batch, got {}", batch.length())));
+        return Ok(Some(format!(
+            "expected at most {BATCH_ROWS_MAX} rows in a batch, got {}",
+            batch.length()
+        )));
     }
     let bytes = decompressed_bytes(&batch, input, body, length)?;
     let over = || format!("expected at most {BATCH_BYTES_MAX} bytes in a batch, got {bytes}");
@@ -150,7 +164,8 @@ fn decompressed_bytes(
     }
     let mut sum = 0_u64;
     for buffer in batch.buffers().into_iter().flatten() {
-        let (Ok(offset), Ok(length)) = (u64::try_from(buffer.offset()), u64::try_from(buffer.length())) else {
+        let (Ok(offset), Ok(length)) = (u64::try_from(buffer.offset()), u64::try_from(buffer.length()))
+        else {
             return Err(io::Error::other("a buffer lies before its message"));
         };
         if offset.checked_add(length).is_none_or(|end| end > body_length) {

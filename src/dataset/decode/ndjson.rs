@@ -24,17 +24,23 @@ pub(super) fn split(texts: Texts, plan: &Plan) -> Split {
         let base = split.cells.text.len();
         split.cells.text.push_str(text);
         for (place, line, record) in lines(text, *first_line) {
-            let mut row = Row { plan, text, cells: &mut split.cells, base, next: 0, unknown: None, too_long: None };
+            let mut row =
+                Row { plan, text, cells: &mut split.cells, base, next: 0, unknown: None, too_long: None };
             let (start, first) = (base + place, row.begin());
             let read = objects(record, &mut row);
             let (unknown, too_long) = (row.unknown.take(), row.too_long);
             let verdict = match (read, too_long, unknown) {
                 (Err(error), _, _) => Some((BadKind::Json, json_reason(&error))),
                 (_, Some(length), _) => {
-                    let reason = format!("expected at most {} bytes in a value, got {length}", plan.limits.field_bytes);
+                    let reason = format!(
+                        "expected at most {} bytes in a value, got {length}",
+                        plan.limits.field_bytes
+                    );
                     Some((BadKind::TooLong(LimitName::FieldBytes), reason))
                 }
-                (_, _, Some(key)) if plan.columns_fixed => Some((BadKind::Ragged, format!("`{key}` is no column"))),
+                (_, _, Some(key)) if plan.columns_fixed => {
+                    Some((BadKind::Ragged, format!("`{key}` is no column")))
+                }
                 (_, _, Some(column)) => {
                     split.misfits.push(Misfit::NewColumn { line, column });
                     None

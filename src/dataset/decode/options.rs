@@ -64,7 +64,10 @@ impl ReadOptions {
     }
 
     /// Every column named in the options must be in the file: a typing error should not pass in silence.
-    pub(super) fn check_columns<'a>(&self, columns: impl Iterator<Item = &'a str> + Clone) -> Result<(), DecodeError> {
+    pub(super) fn check_columns<'a>(
+        &self,
+        columns: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), DecodeError> {
         let named = (self.types.keys().map(|name| ("types", name)))
             .chain(self.date_columns.iter().map(|name| ("date_columns", name)))
             .chain(self.datetime_columns.iter().map(|name| ("datetime_columns", name)));

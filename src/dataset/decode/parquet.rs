@@ -8,7 +8,9 @@ use arrow::{
 };
 use bytes::Bytes;
 use parquet::{
-    arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    arrow::arrow_reader::{
+        ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    },
     errors::ParquetError,
     file::reader::{ChunkReader, Length},
 };
@@ -38,7 +40,11 @@ pub(super) struct ParquetBatches {
 
 impl ParquetBatches {
     /// Reads the footer. The warnings tell which columns were renamed.
-    pub(super) fn open(source: &Source, limits: &DecodeLimits, progress: &Progress) -> Result<(Self, Vec<String>), DecodeError> {
+    pub(super) fn open(
+        source: &Source,
+        limits: &DecodeLimits,
+        progress: &Progress,
+    ) -> Result<(Self, Vec<String>), DecodeError> {
         let metadata = typed::guarded(source, Format::Parquet, "footer", || load(source))?;
         let (schema, warnings) = typed::plain_schema(metadata.schema(), limits)?;
         let batches = Self {
@@ -77,11 +83,14 @@ impl ParquetBatches {
                 continue;
             };
             let plain = || typed::plain_batches(&batch, &self.schema, &self.limits);
-            self.ready = match typed::guarded(&self.source, Format::Parquet, &place, || Ok::<_, String>(plain()))? {
-                Ok(batches) => batches.into_iter(),
-                Err(error @ DecodeError::OverLimit { .. }) => return Err(error),
-                Err(error) => return Err(self.source.malformed(Format::Parquet, format!("{place}: {error}"))),
-            };
+            self.ready =
+                match typed::guarded(&self.source, Format::Parquet, &place, || Ok::<_, String>(plain()))? {
+                    Ok(batches) => batches.into_iter(),
+                    Err(error @ DecodeError::OverLimit { .. }) => return Err(error),
+                    Err(error) => {
+                        return Err(self.source.malformed(Format::Parquet, format!("{place}: {error}")));
+                    }
+                };
         }
     }
 
@@ -91,7 +100,10 @@ impl ParquetBatches {
             let build = |builder: ParquetRecordBatchReaderBuilder<Input>| {
                 builder.with_batch_size(BATCH_ROWS).with_row_groups(vec![group]).build()
             };
-            build(ParquetRecordBatchReaderBuilder::new_with_metadata(Input::open(&self.source)?, self.metadata.clone()))
+            build(ParquetRecordBatchReaderBuilder::new_with_metadata(
+                Input::open(&self.source)?,
+                self.metadata.clone(),
+            ))
         })
     }
 
@@ -113,7 +125,10 @@ fn load(source: &Source) -> Result<ArrowReaderMetadata, ParquetError> {
             let (start, length) = (column.data_page_offset(), column.compressed_size());
             let end = start.checked_add(length).and_then(|end| u64::try_from(end).ok());
             if start < 0 || length < 0 || end.is_none_or(|end| end > size) {
-                return Err(ParquetError::General(format!("column `{}` lies outside the file", column.column_path())));
+                return Err(ParquetError::General(format!(
+                    "column `{}` lies outside the file",
+                    column.column_path()
+                )));
             }
         }
     }
@@ -172,7 +187,9 @@ impl ChunkReader for Input {
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
         let end = start.checked_add(length as u64);
         if end.is_none_or(|end| end > self.len()) {
-            return Err(ParquetError::EOF(format!("expected {length} bytes at {start}, got the end of the file")));
+            return Err(ParquetError::EOF(format!(
+                "expected {length} bytes at {start}, got the end of the file"
+            )));
         }
         match self {
             Self::File(file) => file.get_bytes(start, length),

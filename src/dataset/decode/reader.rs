@@ -26,7 +26,10 @@ pub struct ChunkReader {
 
 impl std::fmt::Debug for ChunkReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ChunkReader").field("source", &self.source).field("format", &self.format).finish_non_exhaustive()
+        f.debug_struct("ChunkReader")
+            .field("source", &self.source)
+            .field("format", &self.format)
+            .finish_non_exhaustive()
     }
 }
 
@@ -51,11 +54,21 @@ pub fn open(source: &Source, contract: &Contract, limits: &DecodeLimits) -> Resu
     Ok(ChunkReader { source: source.clone(), format: contract.format, progress, kind })
 }
 
-fn open_text(source: &Source, contract: &Contract, limits: &DecodeLimits, progress: &Progress) -> Result<Kind, DecodeError> {
+fn open_text(
+    source: &Source,
+    contract: &Contract,
+    limits: &DecodeLimits,
+    progress: &Progress,
+) -> Result<Kind, DecodeError> {
     let stream = source::open_text(source, contract, limits, progress)?;
     let faults = stream.faults;
-    let mut cutter =
-        Cutter::new(stream.reader, plan::grammar(contract), stream.offset, limits.chunk_bytes, limits.record_bytes);
+    let mut cutter = Cutter::new(
+        stream.reader,
+        plan::grammar(contract),
+        stream.offset,
+        limits.chunk_bytes,
+        limits.record_bytes,
+    );
     let failed = |error| source::from_io(error, source, contract.format);
     cutter.skip_lines(contract.skip_rows).map_err(failed)?;
     if contract.format == Format::Csv && contract.has_header {
@@ -73,7 +86,8 @@ impl ChunkReader {
     pub fn next_chunk(&mut self) -> Result<Option<Chunk>, DecodeError> {
         match &mut self.kind {
             Kind::Text { cutter, faults } => {
-                let piece = cutter.next().map_err(|error| source::from_io(error, &self.source, self.format))?;
+                let piece =
+                    cutter.next().map_err(|error| source::from_io(error, &self.source, self.format))?;
                 let Some(piece) = piece else { return Ok(None) };
                 let end = piece.offset + piece.bytes.len() as u64;
                 let mut faults = faults.lock().unwrap_or_else(PoisonError::into_inner);

@@ -104,8 +104,14 @@ pub(super) fn open_text(
 ) -> Result<TextStream, DecodeError> {
     let mut reader = decompressed(source, contract.compression, limits, progress)?;
     let mut head = Vec::with_capacity(3);
-    reader.by_ref().take(3).read_to_end(&mut head).map_err(|error| from_io(error, source, contract.format))?;
-    let mark = byte_order_mark(&head).filter(|(encoding, _)| *encoding == contract.encoding).map_or(0, |(_, length)| length);
+    reader
+        .by_ref()
+        .take(3)
+        .read_to_end(&mut head)
+        .map_err(|error| from_io(error, source, contract.format))?;
+    let mark = byte_order_mark(&head)
+        .filter(|(encoding, _)| *encoding == contract.encoding)
+        .map_or(0, |(_, length)| length);
     head.drain(..mark);
     let reader = Cursor::new(head).chain(reader);
     let faults = Faults::default();
@@ -126,7 +132,9 @@ pub(super) fn decompressed(
     let counted = Counted { inner: source.open()?, progress: progress.clone() };
     let inner: Box<dyn Read + Send> = match compression {
         Compression::None => return Ok(Box::new(counted)),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(1 << 17, counted))),
+        Compression::Gzip => {
+            Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(1 << 17, counted)))
+        }
         Compression::Zstd => Box::new(zstd::stream::read::Decoder::new(counted)?),
     };
     Ok(Box::new(Bounded { inner, progress: progress.clone(), limits: limits.clone(), out: 0 }))
@@ -162,7 +170,8 @@ struct Bounded {
 
 impl Read for Bounded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer).map_err(|error| io::Error::other(Stop::Broken(error.to_string())))?;
+        let read =
+            self.inner.read(buffer).map_err(|error| io::Error::other(Stop::Broken(error.to_string())))?;
         self.out += read as u64;
         if let Some(max) = self.limits.decompressed_bytes.filter(|max| self.out > *max) {
             let reason = format!("expected at most {max} bytes, got more");
@@ -170,7 +179,10 @@ impl Read for Bounded {
         }
         let read_in = self.progress.read.load(Ordering::Relaxed).max(1);
         if self.out > self.limits.ratio_free_bytes && self.out / read_in >= self.limits.ratio {
-            let reason = format!("expected at most {} bytes out of one, got {} out of {read_in}", self.limits.ratio, self.out);
+            let reason = format!(
+                "expected at most {} bytes out of one, got {} out of {read_in}",
+                self.limits.ratio, self.out
+            );
             return Err(io::Error::other(Stop::OverLimit(LimitName::DecompressedRatio, reason)));
         }
         Ok(read)

@@ -180,12 +180,15 @@ impl Work<'_> {
 
     /// The place of a quoted field's value, with `""` made `"`.
     fn unquoted(&mut self, start: usize, end: usize) -> (u32, u32) {
-        let Some(quote) = self.grammar.quote.filter(|quote| memchr(*quote, &self.bytes[start..end]).is_some()) else {
+        let Some(quote) =
+            self.grammar.quote.filter(|quote| memchr(*quote, &self.bytes[start..end]).is_some())
+        else {
             return (offset(start), offset(end));
         };
         let single = char::from(quote);
         // Quotes are ASCII, so the field is whole characters.
-        let value = String::from_utf8_lossy(&self.bytes[start..end]).replace(&format!("{single}{single}"), &single.to_string());
+        let value = String::from_utf8_lossy(&self.bytes[start..end])
+            .replace(&format!("{single}{single}"), &single.to_string());
         let place = self.bytes.len() + self.unescaped.len();
         self.unescaped.push_str(&value);
         (offset(place), offset(place + value.len()))

@@ -36,7 +36,10 @@ pub(super) fn guarded<T, E: ToString>(
 }
 
 /// The schema that batches leave with: no dictionaries, no views, unique names, no metadata of the writer.
-pub(super) fn plain_schema(schema: &Schema, limits: &DecodeLimits) -> Result<(SchemaRef, Vec<String>), DecodeError> {
+pub(super) fn plain_schema(
+    schema: &Schema,
+    limits: &DecodeLimits,
+) -> Result<(SchemaRef, Vec<String>), DecodeError> {
     let raw: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
     let (names, warnings) = header::names(&raw, limits)?;
     let fields = names.into_iter().zip(schema.fields());
@@ -73,11 +76,14 @@ pub(super) fn plain_batches(
             end += 1;
         }
         if end == start {
-            let reason = format!("expected at most {} bytes in a row, got {}", limits.batch_bytes, bytes[start]);
+            let reason =
+                format!("expected at most {} bytes in a row, got {}", limits.batch_bytes, bytes[start]);
             return Err(DecodeError::OverLimit { what: LimitName::BatchBytes, reason });
         }
         let slice = plain(&batch.slice(start, end - start), schema);
-        batches.push(slice.map_err(|error| DecodeError::BadOption { option: "types", reason: error.to_string() })?);
+        batches.push(
+            slice.map_err(|error| DecodeError::BadOption { option: "types", reason: error.to_string() })?,
+        );
         start = end;
     }
     Ok(batches)
@@ -85,7 +91,8 @@ pub(super) fn plain_batches(
 
 fn plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<Vec<_>, _>>()?;
+    let columns =
+        columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
@@ -124,10 +131,16 @@ fn row_bytes(batch: &RecordBatch) -> Vec<usize> {
 fn value_lengths(values: &dyn Array) -> Vec<usize> {
     match values.data_type() {
         DataType::Utf8 => values.as_string::<i32>().iter().map(|text| text.map_or(0, str::len)).collect(),
-        DataType::LargeUtf8 => values.as_string::<i64>().iter().map(|text| text.map_or(0, str::len)).collect(),
+        DataType::LargeUtf8 => {
+            values.as_string::<i64>().iter().map(|text| text.map_or(0, str::len)).collect()
+        }
         DataType::Utf8View => values.as_string_view().iter().map(|text| text.map_or(0, str::len)).collect(),
-        DataType::Binary => values.as_binary::<i32>().iter().map(|bytes| bytes.map_or(0, <[u8]>::len)).collect(),
-        DataType::LargeBinary => values.as_binary::<i64>().iter().map(|bytes| bytes.map_or(0, <[u8]>::len)).collect(),
+        DataType::Binary => {
+            values.as_binary::<i32>().iter().map(|bytes| bytes.map_or(0, <[u8]>::len)).collect()
+        }
+        DataType::LargeBinary => {
+            values.as_binary::<i64>().iter().map(|bytes| bytes.map_or(0, <[u8]>::len)).collect()
+        }
         _ => vec![0; values.len()],
     }
 }

@@ -32,7 +32,17 @@ pub(super) struct Utf16Reader<R> {
 impl<R: Read> Utf16Reader<R> {
     pub(super) fn new(inner: R, encoding: TextEncoding, offset: u64, faults: Faults) -> Self {
         let big_endian = encoding == TextEncoding::Utf16Be;
-        Self { inner, big_endian, offset, raw: Vec::new(), text: Vec::new(), given: 0, made: 0, at_end: false, faults }
+        Self {
+            inner,
+            big_endian,
+            offset,
+            raw: Vec::new(),
+            text: Vec::new(),
+            given: 0,
+            made: 0,
+            at_end: false,
+            faults,
+        }
     }
 
     fn refill(&mut self) -> io::Result<()> {
@@ -43,7 +53,13 @@ impl<R: Read> Utf16Reader<R> {
         let missing = BLOCK_BYTES - self.raw.len();
         let read = self.inner.by_ref().take(missing as u64).read_to_end(&mut self.raw)?;
         self.at_end = read < missing;
-        let unit = |pair: &[u8]| if self.big_endian { u16::from_be_bytes([pair[0], pair[1]]) } else { u16::from_le_bytes([pair[0], pair[1]]) };
+        let unit = |pair: &[u8]| {
+            if self.big_endian {
+                u16::from_be_bytes([pair[0], pair[1]])
+            } else {
+                u16::from_le_bytes([pair[0], pair[1]])
+            }
+        };
         let mut units: Vec<u16> = self.raw.chunks_exact(2).map(unit).collect();
         // The first half of a pair waits for the second.
         if !self.at_end && units.last().is_some_and(|unit| (0xD800..0xDC00).contains(unit)) {
@@ -103,7 +119,9 @@ mod tests {
         raw.extend([0xD8, 0x42, 0x00, b'x', 0x00]);
         let faults = Faults::default();
         let mut read = Vec::new();
-        Utf16Reader::new(&raw[..], TextEncoding::Utf16Be, 0, Arc::clone(&faults)).read_to_end(&mut read).unwrap();
+        Utf16Reader::new(&raw[..], TextEncoding::Utf16Be, 0, Arc::clone(&faults))
+            .read_to_end(&mut read)
+            .unwrap();
         let expected = [text.as_bytes(), &BROKEN, b"x", &BROKEN].concat();
         assert_eq!(read, expected);
         let places: Vec<u64> = faults.lock().unwrap().iter().map(|(_, place)| *place).collect();

@@ -29,7 +29,8 @@ pub(super) fn uint64(text: &[u8], loose: bool) -> Option<u64> {
 
 /// Decimal or exponent form, finite. An integer that a double would change fits only when `loose`.
 pub(super) fn float64(text: &[u8], loose: bool) -> Option<f64> {
-    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
     let (negative, digits) = sign(text, loose);
     let (whole, rest) = run_of_digits(digits);
     let (fraction, rest) = match rest {
@@ -48,7 +49,8 @@ pub(super) fn float64(text: &[u8], loose: bool) -> Option<f64> {
     }
     if rest.is_empty() && whole.len() + fraction.len() <= 15 {
         // Both numbers are exact in a double and one division rounds once: the nearest double, without a table.
-        let mantissa = whole.iter().chain(fraction).fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
+        let mantissa =
+            whole.iter().chain(fraction).fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
         #[expect(clippy::cast_precision_loss, reason = "15 digits are below 2^53")]
         let value = mantissa as f64 / POWERS[fraction.len()];
         return Some(if negative { -value } else { value });
@@ -56,7 +58,11 @@ pub(super) fn float64(text: &[u8], loose: bool) -> Option<f64> {
     if !rest.is_empty() && !is_exponent(rest) {
         return None;
     }
-    if !loose && fraction.is_empty() && rest.is_empty() && magnitude(whole).is_none_or(|value| value > EXACT_IN_DOUBLE) {
+    if !loose
+        && fraction.is_empty()
+        && rest.is_empty()
+        && magnitude(whole).is_none_or(|value| value > EXACT_IN_DOUBLE)
+    {
         return None;
     }
     let value: f64 = fast_float2::parse(digits).ok()?;
@@ -68,7 +74,8 @@ pub(super) fn decimal(text: &[u8], precision: u8, scale: u8, loose: bool) -> Opt
     let (negative, digits) = sign(text, loose);
     let form = decimal_form(digits)?;
     let (whole_digits, scale) = (usize::from(precision - scale), usize::from(scale));
-    let significant = form.whole.iter().position(|digit| *digit != b'0').map_or(0, |zeros| form.whole.len() - zeros);
+    let significant =
+        form.whole.iter().position(|digit| *digit != b'0').map_or(0, |zeros| form.whole.len() - zeros);
     let (kept, dropped) = form.fraction.split_at(form.fraction.len().min(scale));
     if significant > whole_digits || dropped.iter().any(|digit| *digit != b'0') {
         return None;
@@ -171,9 +178,21 @@ mod tests {
         check("-9223372036854775808", Some(i64::MIN), None);
         check("9223372036854775808", None, Some(9_223_372_036_854_775_808));
         check("18446744073709551615", None, Some(u64::MAX));
-        for text in
-            ["18446744073709551616", "99999999999999999999", "007", "+81", "1_000", "1,234", "", "-", "--1", " 1", "1 ", "1.0", "١"]
-        {
+        for text in [
+            "18446744073709551616",
+            "99999999999999999999",
+            "007",
+            "+81",
+            "1_000",
+            "1,234",
+            "",
+            "-",
+            "--1",
+            " 1",
+            "1 ",
+            "1.0",
+            "١",
+        ] {
             check(text, None, None);
         }
         assert_eq!(int64(b" +007 ", true), Some(7));
@@ -181,17 +200,49 @@ mod tests {
 
         #[track_caller]
         fn check(text: &str, signed: Option<i64>, unsigned: Option<u64>) {
-            assert_eq!((int64(text.as_bytes(), false), uint64(text.as_bytes(), false)), (signed, unsigned), "{text}");
+            assert_eq!(
+                (int64(text.as_bytes(), false), uint64(text.as_bytes(), false)),
+                (signed, unsigned),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn floats() {
-        for text in ["0.5", "-12.50", ".5", "-.5", "0", "1e5", "1E-7", "-2.5e+10", "3.141592653589793", "0.1", "1e308"] {
+        for text in [
+            "0.5",
+            "-12.50",
+            ".5",
+            "-.5",
+            "0",
+            "1e5",
+            "1E-7",
+            "-2.5e+10",
+            "3.141592653589793",
+            "0.1",
+            "1e308",
+        ] {
             assert_eq!(float64(text.as_bytes(), false), text.parse().ok(), "{text}");
         }
         assert!(float64(b"-0", false).unwrap().is_sign_negative());
-        for text in ["nan", "inf", "-inf", "1e999", "1.", ".", "", "e5", "1e", "1e+", "00.5", "1.5.5", "1,5", "9007199254740993", "0x1"] {
+        for text in [
+            "nan",
+            "inf",
+            "-inf",
+            "1e999",
+            "1.",
+            ".",
+            "",
+            "e5",
+            "1e",
+            "1e+",
+            "00.5",
+            "1.5.5",
+            "1,5",
+            "9007199254740993",
+            "0x1",
+        ] {
             assert_eq!(float64(text.as_bytes(), false), None, "{text}");
         }
         assert_eq!(float64(b"9007199254740992", false), Some(9_007_199_254_740_992.0));
@@ -217,7 +268,10 @@ mod tests {
         assert_eq!(decimal(b"12.500", 4, 2, false), Some(1250));
         assert_eq!(decimal(b"12.501", 6, 2, false), None);
         assert_eq!(decimal(b"123.4", 4, 2, false), None);
-        assert_eq!(decimal(b"99999999999999999999999999999999999999", 38, 0, false), Some(10_i128.pow(38) - 1));
+        assert_eq!(
+            decimal(b"99999999999999999999999999999999999999", 38, 0, false),
+            Some(10_i128.pow(38) - 1)
+        );
         assert_eq!(decimal(b"1e2", 6, 2, false), None);
         assert_eq!(decimal_digits(b"-120.50"), Some((3, 2)));
         assert_eq!(decimal_digits(b"0.5"), Some((0, 1)));
@@ -225,6 +279,9 @@ mod tests {
 
     #[test]
     fn booleans() {
-        assert_eq!([boolean(b"TRUE"), boolean(b"false"), boolean(b"t"), boolean(b"1")], [Some(true), Some(false), None, None]);
+        assert_eq!(
+            [boolean(b"TRUE"), boolean(b"false"), boolean(b"t"), boolean(b"1")],
+            [Some(true), Some(false), None, None]
+        );
     }
 }

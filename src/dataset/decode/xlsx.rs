@@ -80,13 +80,24 @@ pub(super) struct SheetChunks {
 }
 
 impl SheetChunks {
-    pub(super) fn open(source: &Source, contract: &Contract, limits: &DecodeLimits, progress: &Progress) -> Result<Self, DecodeError> {
+    pub(super) fn open(
+        source: &Source,
+        contract: &Contract,
+        limits: &DecodeLimits,
+        progress: &Progress,
+    ) -> Result<Self, DecodeError> {
         check_sizes(source, limits)?;
         // Two chunks ahead are enough to keep parsers busy.
         let (sender, chunks) = sync_channel(2);
-        let work = Work { source: source.clone(), contract: contract.clone(), limits: limits.clone(), progress: progress.clone() };
+        let work = Work {
+            source: source.clone(),
+            contract: contract.clone(),
+            limits: limits.clone(),
+            progress: progress.clone(),
+        };
         thread::Builder::new().name("xlsx".to_owned()).spawn(move || {
-            let read = typed::guarded(&work.source, Format::Xlsx, "sheet", || Ok::<_, String>(work.run(&sender)));
+            let read =
+                typed::guarded(&work.source, Format::Xlsx, "sheet", || Ok::<_, String>(work.run(&sender)));
             if let Err(error) | Ok(Err(error)) = read {
                 // The other end is gone when nobody wants the rest.
                 let _ = sender.send(Err(error));
@@ -123,7 +134,9 @@ impl Work {
                 continue;
             }
             self.add(&mut block, row);
-            if block.0.text.len() >= self.limits.chunk_bytes || block.0.fields.len() * 8 >= self.limits.chunk_bytes {
+            if block.0.text.len() >= self.limits.chunk_bytes
+                || block.0.fields.len() * 8 >= self.limits.chunk_bytes
+            {
                 let (cells, bad) = std::mem::replace(&mut block, self.block());
                 if sender.send(Ok(Chunk(Body::Cells { cells, bad }))).is_err() {
                     return Ok(());
@@ -150,14 +163,19 @@ impl Work {
             let place = cells.text.len();
             cells.text.push_str(&text);
             if column >= cells.columns {
-                let reason = format!("expected {} columns, got a cell in column {}", cells.columns, column + 1);
+                let reason =
+                    format!("expected {} columns, got a cell in column {}", cells.columns, column + 1);
                 wrong = Some((BadKind::Ragged, reason));
             } else {
                 cells.fields[first + column] = (offset(place), offset(place + text.len()));
                 cells.kinds[first + column] = kind;
             }
             if text.len() > self.limits.field_bytes {
-                let reason = format!("expected at most {} bytes in a cell, got {}", self.limits.field_bytes, text.len());
+                let reason = format!(
+                    "expected at most {} bytes in a cell, got {}",
+                    self.limits.field_bytes,
+                    text.len()
+                );
                 wrong = Some((BadKind::TooLong(LimitName::FieldBytes), reason));
             }
             cells.text.push('\t');
@@ -290,9 +308,13 @@ fn check_sizes(source: &Source, limits: &DecodeLimits) -> Result<(), DecodeError
         })?;
         let strings = name.ends_with("sharedStrings.xml") && length > SHARED_STRINGS_BYTES_MAX;
         if strings {
-            return Err(over(format!("expected at most {SHARED_STRINGS_BYTES_MAX} bytes of shared strings, got {length}")));
+            return Err(over(format!(
+                "expected at most {SHARED_STRINGS_BYTES_MAX} bytes of shared strings, got {length}"
+            )));
         }
-        left = left.checked_sub(length).ok_or_else(|| over(format!("expected at most {max} bytes, got more")))?;
+        left = left
+            .checked_sub(length)
+            .ok_or_else(|| over(format!("expected at most {max} bytes, got more")))?;
     }
     Ok(())
 }
