@@ -1,0 +1,85 @@
+//! Names that only their owner may say, so that what stands behind them can be replaced in one place.
+
+use super::source::Source;
+use super::{Offence, check};
+
+struct Owned {
+    /// Words that stand one after the other.
+    name: &'static [&'static str],
+    /// Starts of the paths that may say it.
+    owners: &'static [&'static str],
+    /// Whether a test may say it anywhere: it has to build what it tests.
+    tests_may: bool,
+}
+
+const OWNED: &[Owned] = &[
+    owned(&["axum"], &["src/server/http/"]),
+    owned(&["tower_http"], &["src/server/http/"]),
+    owned(&["utoipa_axum"], &["src/server/http/"]),
+    owned(&["SessionContext"], &["src/engine/session.rs"]),
+    owned(&["SessionStateBuilder"], &["src/engine/session.rs"]),
+    owned(&["rusqlite"], &["src/catalog/store/sqlite/"]),
+    store(&["SqliteStore"], &["src/app.rs", "src/catalog/store/"]),
+    store(&["DurableLocal"], &["src/app.rs", "src/storage/"]),
+    store(&["LocalFileSystem"], &["src/app.rs", "src/storage/"]),
+    owned(&["env", "::", "var"], &["src/config/"]),
+    owned(&["env", "::", "vars"], &["src/config/"]),
+    owned(&["env", "::", "var_os"], &["src/config/"]),
+    owned(&["SystemTime"], &["src/clock.rs"]),
+    owned(&["Utc", "::", "now"], &["src/clock.rs"]),
+    owned(&["Local", "::", "now"], &["src/clock.rs"]),
+    owned(&["task", "::", "spawn"], &["src/tasks.rs"]),
+    owned(&["tokio", "::", "spawn"], &["src/tasks.rs"]),
+];
+
+const fn owned(name: &'static [&'static str], owners: &'static [&'static str]) -> Owned {
+    Owned { name, owners, tests_may: false }
+}
+
+const fn store(name: &'static [&'static str], owners: &'static [&'static str]) -> Owned {
+    Owned { name, owners, tests_may: true }
+}
+
+pub(super) fn names_stay_with_their_owner(source: &Source) -> Vec<Offence> {
+    if !source.path.starts_with("src/") {
+        return Vec::new();
+    }
+    let foreign =
+        OWNED.iter().filter(|owned| !owned.owners.iter().any(|owner| source.path.starts_with(owner)));
+    let offences = foreign.flat_map(|owned| {
+        let said = source.find(owned.name).map(|at| &source.words[at]);
+        let wrongly = said.filter(|word| !(owned.tests_may && word.in_test));
+        wrongly.map(|word| {
+            let reason = format!("only {} may name `{}`", owned.owners.join(" and "), owned.name.concat());
+            Offence::new(source, word.line, reason)
+        })
+    });
+    let mut offences: Vec<Offence> = offences.collect();
+    offences.sort_by_key(|offence| offence.line);
+    offences
+}
+
+#[test]
+fn a_name_is_said_by_its_owner_only() {
+    let rule = names_stay_with_their_owner;
+    for (name, owner) in [
+        ("axum::Router", "src/server/http/mod.rs"),
+        ("SessionContext", "src/engine/session.rs"),
+        ("SqliteStore", "src/app.rs"),
+        ("DurableLocal", "src/storage/mod.rs"),
+        ("rusqlite::Connection", "src/catalog/store/sqlite/mod.rs"),
+        ("std::env::var", "src/config/mod.rs"),
+        ("std::time::SystemTime", "src/clock.rs"),
+        ("tokio::spawn", "src/tasks.rs"),
+    ] {
+        let text = format!("\nuse {name};");
+        check(rule, owner, &text, &[]);
+        check(rule, "src/engine/run.rs", &text, &[2]);
+    }
+    check(rule, "src/engine/run.rs", "// axum\nconst NAME: &str = \"axum\";\nlet axum_like = 1;", &[]);
+    check(rule, "src/engine/run.rs", "let folder = env!(\"HOME\");", &[]);
+    check(rule, "tests/it/http.rs", "use axum::Router;", &[]);
+    let in_test =
+        "#[cfg(test)]\nmod tests {\n    use crate::storage::DurableLocal;\n    use axum::Router;\n}";
+    check(rule, "src/engine/run.rs", in_test, &[4]);
+}
