@@ -21,6 +21,7 @@ pub mod ids;
 pub mod limits;
 pub mod tasks;
 
+pub mod auth;
 pub mod catalog;
 pub mod dataset;
 pub mod storage;

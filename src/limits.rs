@@ -3,6 +3,24 @@
 /// API keys that one user may hold.
 pub const KEYS_PER_USER_MAX: usize = 100;
 
+/// Longest password, in bytes: hashing must not be a way to keep the processor busy.
+pub const PASSWORD_BYTES_MAX: usize = 256;
+
+/// Passwords that are hashed at the same time; each takes the memory of `auth::password::Cost`.
+pub const PASSWORD_HASHES_MAX: usize = 2;
+
+/// Callers that may wait for their turn to hash; the next is told to come back later.
+pub const PASSWORD_HASHES_WAITING_MAX: usize = 32;
+
+/// Accounts whose failed sign-ins are remembered at the same time.
+pub const SIGN_IN_FAILURES_TRACKED_MAX: usize = 10_000;
+
+/// Longest token or API key that is looked at, in bytes; ours are far shorter.
+pub const BEARER_BYTES_MAX: usize = 4 * 1024;
+
+/// Items of one page of an index query in the metadata store.
+pub const PAGE_ITEMS_MAX: usize = 1_000;
+
 /// Longest statement, in bytes.
 pub const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 

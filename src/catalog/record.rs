@@ -4,19 +4,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::auth::{Role, Scope as KeyScope};
 use crate::catalog::name::NameKey;
 use crate::clock::Timestamp;
 use crate::ids::{CommitId, DatasetId, KeyId, LogId, UserId};
-
-/// What a user may do beyond their own things.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Reads and writes everything, and administers users.
-    Admin,
-    /// Reads and writes what they own.
-    User,
-}
 
 /// A person who can sign in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,16 +26,6 @@ pub struct UserRecord {
     pub created_at: Timestamp,
     /// Counts changes; 0 means "not stored yet".
     pub revision: u64,
-}
-
-/// What an API key may be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum KeyScope {
-    /// Everything its user may do.
-    Full,
-    /// Reading and querying only.
-    ReadOnly,
 }
 
 /// An API key of a user. The secret itself is not kept, only its SHA-256.
