@@ -16,6 +16,8 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{CommitId, DatasetId, KeyId, UserId};
 
+#[cfg(test)]
+mod contract;
 pub mod sqlite;
 
 /// What a store cannot do, named by what the caller can do about it.
@@ -36,6 +38,9 @@ pub enum StoreError {
     /// Something stored cannot be read: a bug, or damage.
     #[error("the metadata store holds something unreadable: {0}")]
     Corrupt(String),
+    /// The store cannot be used by this program; the text says why and what to do.
+    #[error("the metadata store {0}")]
+    Unusable(String),
 }
 
 impl From<StoreError> for Error {
@@ -52,6 +57,9 @@ impl From<StoreError> for Error {
                 cause: Some(cause),
             },
             StoreError::Corrupt(what) => Self::internal(format!("unreadable record: {what}")),
+            unusable @ StoreError::Unusable(_) => {
+                Self::Unavailable { message: unusable.to_string(), cause: None }
+            }
         }
     }
 }
@@ -72,7 +80,7 @@ pub struct Cursor(pub(in crate::catalog::store) String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
     pub after: Option<Cursor>,
-    /// 1 to 1,000.
+    /// 1 to [`crate::limits::PAGE_ITEMS_MAX`]; what is outside is moved to the nearer end.
     pub limit: usize,
 }
 
@@ -98,6 +106,9 @@ pub trait UserStore: fmt::Debug + Send + Sync {
     /// Stores `record` if the stored revision is still `record.revision` (0: not stored), and returns
     /// the new revision. `Conflict` for the later of two writers, `Taken` for an address in use.
     async fn put(&self, record: UserRecord) -> Result<u64, StoreError>;
+
+    /// Administrators who can sign in, by address.
+    async fn enabled_admins(&self, limit: usize) -> Result<Vec<UserRecord>, StoreError>;
 
     /// Whether there is any user at all.
     async fn any(&self) -> Result<bool, StoreError>;
@@ -149,11 +160,14 @@ pub struct Commit {
 /// What a commit changes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Stores a dataset with its first version (`current`). `Taken` when the name or the id is.
+    /// Stores a dataset with its first version (`current`), under revision 1. `Taken` when the name or
+    /// the id is, `Conflict` when `revision` says that it was stored before.
     Create(DatasetRecord),
-    /// Makes `current` a new version and stores the record, if the stored revision is still `revision`.
+    /// Makes `current` a new version and stores the record under the next revision, if the stored
+    /// revision is still `revision` and the number is higher than that of the version it replaces.
     Publish(DatasetRecord),
-    /// Stores the record without a new version, under the same condition. `Taken` when the new name is.
+    /// Stores the record without a new version, if the revision is still the same and so is the number
+    /// of the current version. `Taken` when the new name is.
     Update(DatasetRecord),
     /// Removes the dataset and moves all its versions to the expired ones, if the revision still is this.
     Delete { id: DatasetId, revision: u64, at: Timestamp },
@@ -164,7 +178,7 @@ pub enum Change {
 /// Datasets and their versions.
 #[async_trait]
 pub trait DatasetStore: fmt::Debug + Send + Sync {
-    /// The datasets with these ids or names, in no order; those that are not there are left out.
+    /// The datasets with these ids or names, each once, in no order; those that are not there are left out.
     async fn lookup(&self, ids: &[DatasetId], names: &[NameKey]) -> Result<Vec<DatasetRecord>, StoreError>;
 
     /// Datasets of an owner, newest first, and how many there are in all.
@@ -187,13 +201,14 @@ pub trait ExpiredStore: fmt::Debug + Send + Sync {
     async fn expired(&self, before: Timestamp, page: PageRequest)
     -> Result<Page<ExpiredVersion>, StoreError>;
 
-    /// Forgets one whose files are gone.
+    /// Forgets one whose files are gone. Forgetting one twice is fine.
     async fn forget(&self, expired: &ExpiredVersion) -> Result<(), StoreError>;
 }
 
 /// Who did what, append-only.
 #[async_trait]
 pub trait AuditStore: fmt::Debug + Send + Sync {
+    /// Appends a record. Appending one twice is fine: it is there once.
     async fn append(&self, record: AuditRecord) -> Result<(), StoreError>;
 
     /// All records, newest first.

@@ -1,0 +1,4 @@
+create table if not exists migrations (
+    number integer not null primary key,
+    name text not null
+) strict

@@ -1,0 +1,2 @@
+insert into versions (dataset_id, number, label, doc)
+values (:dataset_id, :number, :label, :doc)

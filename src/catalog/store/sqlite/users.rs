@@ -1,0 +1,88 @@
+//! People, in the table `users`.
+
+use async_trait::async_trait;
+use rusqlite::named_params;
+
+use super::error::is_duplicate;
+use super::{SqliteStore, doc};
+use crate::auth::Role;
+use crate::catalog::record::UserRecord;
+use crate::catalog::store::{StoreError, UserStore};
+use crate::ids::UserId;
+
+const INSERT: &str = include_str!("../../../../sql/store/users_insert.sql");
+const UPDATE: &str = include_str!("../../../../sql/store/users_update.sql");
+const SEARCH: &str = include_str!("../../../../sql/store/users_search.sql");
+
+#[async_trait]
+impl UserStore for SqliteStore {
+    async fn get(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError> {
+        let id = id.clone();
+        self.database
+            .read(move |tx| doc::query_one(tx, "select doc from users where id = ?", [id.as_str()]))
+            .await
+    }
+
+    async fn by_email(&self, email: &str) -> Result<Option<UserRecord>, StoreError> {
+        let email = email.to_owned();
+        self.database
+            .read(move |tx| doc::query_one(tx, "select doc from users where email = ?", [email]))
+            .await
+    }
+
+    async fn search(&self, part: &str, limit: usize) -> Result<Vec<UserRecord>, StoreError> {
+        let (part, limit) = (part.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
+        self.database
+            .read(move |tx| doc::query(tx, SEARCH, named_params! { ":part": part, ":limit": limit }))
+            .await
+    }
+
+    async fn put(&self, mut record: UserRecord) -> Result<u64, StoreError> {
+        let read = record.revision;
+        record.revision += 1;
+        let doc = doc::write(&record)?;
+        self.database
+            .write(move |tx| {
+                let enabled_admin = record.role == Role::Admin && !record.disabled;
+                let values = named_params! {
+                    ":id": record.id.as_str(), ":email": record.email, ":enabled_admin": enabled_admin,
+                    ":next": record.revision.cast_signed(), ":doc": doc,
+                };
+                let written = if read == 0 {
+                    let known = "select exists (select 1 from users where id = ?)";
+                    if tx.query_row(known, [record.id.as_str()], |row| row.get(0))? {
+                        return Err(conflict(&record.id));
+                    }
+                    tx.prepare_cached(INSERT)?.execute(values)
+                } else {
+                    let read = read.cast_signed();
+                    let values = [values, named_params! { ":read": read }].concat();
+                    tx.prepare_cached(UPDATE)?.execute(values.as_slice())
+                };
+                match written {
+                    Ok(0) => Err(conflict(&record.id)),
+                    Ok(_) => Ok(record.revision),
+                    Err(cause) if is_duplicate(&cause) => {
+                        Err(StoreError::Taken(format!("the e-mail address `{}`", record.email)))
+                    }
+                    Err(cause) => Err(cause.into()),
+                }
+            })
+            .await
+    }
+
+    async fn enabled_admins(&self, limit: usize) -> Result<Vec<UserRecord>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sql = "select doc from users where enabled_admin = 1 order by email limit ?";
+        self.database.read(move |tx| doc::query(tx, sql, [limit])).await
+    }
+
+    async fn any(&self) -> Result<bool, StoreError> {
+        let sql = "select exists (select 1 from users)";
+        self.database.read(move |tx| Ok(tx.query_row(sql, [], |row| row.get(0))?)).await
+    }
+}
+
+fn conflict(id: &UserId) -> StoreError {
+    StoreError::Conflict(format!("user `{id}`"))
+}
