@@ -21,6 +21,8 @@ pub mod ids;
 pub mod limits;
 pub mod tasks;
 
+pub mod account;
+pub mod audit_log;
 pub mod auth;
 pub mod catalog;
 pub mod dataset;

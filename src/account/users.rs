@@ -1,0 +1,210 @@
+//! Users: adding, finding and changing them.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use super::{Passwords, email};
+use crate::auth::{Action, Object, Principal, Role, authorize, operator_id};
+use crate::catalog::record::UserRecord;
+use crate::catalog::store::UserStore;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::ids::UserId;
+use crate::limits::PAGE_ITEMS_MAX;
+
+/// Longest name of a person, in characters.
+const NAME_CHARS_MAX: usize = 100;
+
+/// Most users that a search returns.
+const SEARCH_MAX: usize = 100;
+
+/// A user to be.
+#[derive(Debug, Clone, Copy)]
+pub struct NewUser<'a> {
+    pub email: &'a str,
+    /// Empty for the part of the address before the `@`.
+    pub name: &'a str,
+    pub role: Role,
+    pub password: &'a str,
+}
+
+/// What to change; `None` leaves it as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UserChange<'a> {
+    pub name: Option<&'a str>,
+    pub role: Option<Role>,
+    /// Disabling ends tokens and keys at once.
+    pub disabled: Option<bool>,
+    /// Ends all tokens of the user.
+    pub password: Option<&'a str>,
+}
+
+/// The users of the service.
+#[derive(Debug)]
+pub struct Users {
+    store: Arc<dyn UserStore>,
+    passwords: Arc<Passwords>,
+    /// Held while somebody may stop being an administrator, so that two who disable each other cannot
+    /// both see the other still there. One process writes to the embedded store, so this is enough for it.
+    admins: Mutex<()>,
+}
+
+impl Users {
+    #[must_use]
+    pub fn new(store: Arc<dyn UserStore>, passwords: Arc<Passwords>) -> Self {
+        Self { store, passwords, admins: Mutex::new(()) }
+    }
+
+    /// Adds a user.
+    ///
+    /// # Errors
+    /// `Forbidden` for others than administrators, `Invalid` for a bad address, name or password,
+    /// `Duplicate` for an address in use.
+    pub async fn add(&self, by: &Principal, user: NewUser<'_>, now: Timestamp) -> Result<UserRecord, Error> {
+        authorize(by, Action::AdministerUsers, &Object::Service)?;
+        self.create(user, now).await
+    }
+
+    /// Adds a user on nobody's behalf: the first one.
+    pub(super) async fn create(&self, user: NewUser<'_>, now: Timestamp) -> Result<UserRecord, Error> {
+        let email = email::normalise(user.email)?;
+        let name = match user.name.trim() {
+            "" => email.split('@').next().unwrap_or_default().to_owned(),
+            name => check_name(name)?,
+        };
+        // Before the hash, which is dear; `put` decides between two that race.
+        if self.store.by_email(&email).await?.is_some() {
+            return Err(Error::Duplicate(format!("the e-mail address `{email}` is taken")));
+        }
+        let mut record = UserRecord {
+            id: UserId::random(),
+            email,
+            name,
+            role: user.role,
+            password_hash: self.passwords.hash_new(user.password).await?,
+            token_version: 0,
+            disabled: false,
+            created_at: now,
+            revision: 0,
+        };
+        record.revision = self.store.put(record.clone()).await?;
+        Ok(record)
+    }
+
+    /// Users whose address holds `part`, by address; none for an empty `part`.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store does not answer.
+    pub async fn search(&self, by: &Principal, part: &str, limit: usize) -> Result<Vec<UserRecord>, Error> {
+        authorize(by, Action::FindUsers, &Object::Service)?;
+        let part = part.trim().to_lowercase();
+        if part.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(self.store.search(&part, limit.clamp(1, SEARCH_MAX)).await?)
+    }
+
+    /// All users by address, for administrators.
+    ///
+    /// # Errors
+    /// `Forbidden` for others than administrators.
+    pub async fn list(&self, by: &Principal, limit: usize) -> Result<Vec<UserRecord>, Error> {
+        authorize(by, Action::AdministerUsers, &Object::Service)?;
+        Ok(self.store.search("", limit.clamp(1, PAGE_ITEMS_MAX)).await?)
+    }
+
+    /// A user's profile: one's own, or any for administrators.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, or none that the caller may see.
+    pub async fn get(&self, by: &Principal, id: &UserId) -> Result<UserRecord, Error> {
+        authorize(by, Action::ReadUser, &Object::User(id))?;
+        self.store.get(id).await?.ok_or_else(|| Error::not_found("user", id))
+    }
+
+    /// The user with this address, for administrators.
+    ///
+    /// # Errors
+    /// `Forbidden` for others, `NotFound` when there is none.
+    pub async fn by_email(&self, by: &Principal, address: &str) -> Result<UserRecord, Error> {
+        authorize(by, Action::AdministerUsers, &Object::Service)?;
+        let address = email::normalise(address)?;
+        self.store.by_email(&address).await?.ok_or_else(|| Error::not_found("user", address))
+    }
+
+    /// The name to show beside what somebody owns; the id when there is no such user any more.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store does not answer.
+    pub async fn name_of(&self, id: &UserId) -> Result<String, Error> {
+        if *id == operator_id() {
+            return Ok("operator".to_owned());
+        }
+        Ok(self.store.get(id).await?.map_or_else(|| id.to_string(), |user| user.name))
+    }
+
+    /// Changes a user, all of it or nothing, and returns what is stored now.
+    ///
+    /// # Errors
+    /// `NotFound` or `Forbidden` for others than administrators, `Conflict` when somebody else changed
+    /// the user meanwhile or nobody would be left to administer, `Invalid` for a bad name or password.
+    pub async fn change(
+        &self,
+        by: &Principal,
+        id: &UserId,
+        change: UserChange<'_>,
+    ) -> Result<UserRecord, Error> {
+        authorize(by, Action::AdministerUsers, &Object::User(id))?;
+        let new_hash = match change.password {
+            Some(password) => Some(self.passwords.hash_new(password).await?),
+            None => None,
+        };
+        let name = change.name.map(check_name).transpose()?;
+        let _admins = self.admins.lock().await;
+        let mut user = self.store.get(id).await?.ok_or_else(|| Error::not_found("user", id))?;
+        let was_admin = is_enabled_admin(&user);
+        user.name = name.unwrap_or(user.name);
+        user.role = change.role.unwrap_or(user.role);
+        user.disabled = change.disabled.unwrap_or(user.disabled);
+        if let Some(hash) = new_hash {
+            user.password_hash = hash;
+            user.token_version += 1;
+        }
+        if was_admin && !is_enabled_admin(&user) {
+            self.check_another_admin(id).await?;
+        }
+        user.revision = self.store.put(user.clone()).await?;
+        Ok(user)
+    }
+
+    pub(super) async fn any(&self) -> Result<bool, Error> {
+        Ok(self.store.any().await?)
+    }
+
+    async fn check_another_admin(&self, id: &UserId) -> Result<(), Error> {
+        if self.store.enabled_admins(2).await?.iter().any(|admin| admin.id != *id) {
+            return Ok(());
+        }
+        Err(Error::Conflict {
+            message: "this is the last administrator: make somebody else one first".to_owned(),
+            details: serde_json::json!({}),
+        })
+    }
+}
+
+fn is_enabled_admin(user: &UserRecord) -> bool {
+    user.role == Role::Admin && !user.disabled
+}
+
+fn check_name(name: &str) -> Result<String, Error> {
+    let name = name.trim();
+    let n_chars = name.chars().count();
+    if (1..=NAME_CHARS_MAX).contains(&n_chars) && !name.chars().any(char::is_control) {
+        return Ok(name.to_owned());
+    }
+    Err(Error::invalid_field(
+        "name",
+        format!("`name` has {n_chars} characters; 1 to {NAME_CHARS_MAX} are expected, no control characters"),
+    ))
+}
