@@ -29,6 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "audit_log",
             "catalog",
             "config",
+            "data_folder",
             "dataset",
             "encode",
             "engine",
