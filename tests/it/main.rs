@@ -1,4 +1,7 @@
 //! The integration tests: one binary, so that the library is linked once. Each line below says what belongs there.
 
+// Says to clippy what is true anyway: helpers here are test code too, and may unwrap.
+#![cfg(test)]
+
 // The layout: who may import whom, who may name what, sizes, and what must not stand in code.
 mod tidy;
