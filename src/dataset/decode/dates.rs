@@ -98,7 +98,7 @@ fn offset(text: &[u8]) -> Option<Option<i32>> {
 
 /// Days since 1970-01-01 in the Gregorian calendar; `None` for a day that it does not have.
 pub(super) fn days(year: u32, month: u32, day: u32) -> Option<i32> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let length = match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
         4 | 6 | 9 | 11 => 30,

@@ -1,6 +1,6 @@
 //! The first row: is it a header, and what are the columns called?
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     cells::{Kind, NullSet},
@@ -42,6 +42,8 @@ pub(super) fn names(
     let folded = |name: &str| name.trim().to_lowercase();
     let written: HashSet<String> = raw.iter().map(|name| folded(name)).collect();
     let mut taken = HashSet::new();
+    // Where the search for a free number goes on: ten thousand equal names would be counted through each time.
+    let mut next_number: HashMap<String, u32> = HashMap::new();
     let mut warnings = Vec::new();
     let mut names = Vec::with_capacity(raw.len());
     for (place, raw) in raw.iter().enumerate() {
@@ -52,8 +54,14 @@ pub(super) fn names(
         let free = |name: &String| {
             !taken.contains(&folded(name)) && (!written.contains(&folded(name)) || *name == raw.trim())
         };
-        let numbered = (2_u32..).map(|number| format!("{base}_{number}"));
-        let Some(name) = std::iter::once(base.clone()).chain(numbered).find(free) else { continue };
+        let mut name = base.clone();
+        if !free(&name) {
+            let number = next_number.entry(folded(&base)).or_insert(1);
+            while !free(&name) {
+                *number += 1;
+                name = format!("{base}_{number}");
+            }
+        }
         if raw.trim().is_empty() {
             warnings.push(format!("column {} has no name and is called `{name}`", place + 1));
         } else if name != base {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread,
 };
 
@@ -142,10 +142,10 @@ fn inspect_typed(source: &Source, format: Format, limits: &DecodeLimits) -> Resu
     let progress = Progress::of(source)?;
     let (schema, warnings, first) = if format == Format::Parquet {
         let (mut batches, warnings) = ParquetBatches::open(source, limits, &progress)?;
-        (batches.schema().clone(), warnings, batches.next()?)
+        (Arc::clone(batches.schema()), warnings, batches.next()?)
     } else {
         let (mut batches, warnings) = IpcBatches::open(source, format, limits, &progress)?;
-        (batches.schema().clone(), warnings, batches.next()?)
+        (Arc::clone(batches.schema()), warnings, batches.next()?)
     };
     let mut sample_rows = Vec::new();
     if let Some(batch) = first {

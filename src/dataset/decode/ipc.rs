@@ -46,7 +46,7 @@ impl IpcBatches {
         limits: &DecodeLimits,
         progress: &Progress,
     ) -> Result<(Self, Vec<String>), DecodeError> {
-        let start = if format == Format::ArrowFile { FILE_MAGIC.len() as u64 } else { 0 };
+        let start = if format == Format::ArrowFile { first_message(source)? } else { 0 };
         let checked = typed::guarded(source, format, "frames", || check_frames(source, start))?;
         if let Some(reason) = checked {
             return Err(DecodeError::OverLimit { what: LimitName::BatchBytes, reason });
@@ -88,6 +88,14 @@ impl IpcBatches {
             self.batch += 1;
         }
     }
+}
+
+/// Where the stream inside a file begins: writers pad the magic word to 8 or to 64 bytes.
+fn first_message(source: &Source) -> io::Result<u64> {
+    let mut head = Vec::with_capacity(128);
+    source.open()?.take(128).read_to_end(&mut head)?;
+    let padding = head.iter().skip(FILE_MAGIC.len()).take_while(|byte| **byte == 0).count();
+    Ok((FILE_MAGIC.len() + padding / 8 * 8) as u64)
 }
 
 /// Walks over the messages. `Some` tells which limit one of them is over.

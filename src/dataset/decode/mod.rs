@@ -36,6 +36,7 @@ mod options;
 mod parquet;
 mod plan;
 mod reader;
+mod scan;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -55,4 +56,5 @@ pub use limits::DecodeLimits;
 pub use options::{NULL_VALUES, ReadOptions};
 pub use plan::Plan;
 pub use reader::{ChunkReader, open};
+pub use scan::{Totals, scan};
 pub use source::{Progress, Source};

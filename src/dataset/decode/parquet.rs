@@ -122,7 +122,12 @@ fn load(source: &Source) -> Result<ArrowReaderMetadata, ParquetError> {
     let size = input.len();
     for group in metadata.metadata().row_groups() {
         for column in group.columns() {
-            let (start, length) = (column.data_page_offset(), column.compressed_size());
+            let data = column.data_page_offset();
+            let start = column
+                .dictionary_page_offset()
+                .filter(|first| *first > 0)
+                .map_or(data, |first| first.min(data));
+            let length = column.compressed_size();
             let end = start.checked_add(length).and_then(|end| u64::try_from(end).ok());
             if start < 0 || length < 0 || end.is_none_or(|end| end > size) {
                 return Err(ParquetError::General(format!(

@@ -196,6 +196,8 @@ impl Work {
 struct Rows<'a> {
     cells: XlsxCellReader<'a, Input>,
     held: Option<(u32, usize, String, Kind)>,
+    /// The reader must not be asked again after its end.
+    done: bool,
 }
 
 impl Rows<'_> {
@@ -204,8 +206,12 @@ impl Rows<'_> {
         loop {
             let cell = match self.held.take() {
                 Some(cell) => cell,
+                None if self.done => return Ok(row.map(|(_, row)| row)),
                 None => match self.cells.next_cell()? {
-                    None => return Ok(row.map(|(_, row)| row)),
+                    None => {
+                        self.done = true;
+                        continue;
+                    }
                     Some(cell) => match read_cell(&cell) {
                         Some(cell) => cell,
                         None => continue,
@@ -272,7 +278,7 @@ fn open_book(source: &Source, progress: &Progress) -> Result<Xlsx<Input>, Decode
 fn open_rows<'a>(source: &Source, book: &'a mut Xlsx<Input>, sheet: &str) -> Result<Rows<'a>, DecodeError> {
     let place = format!("sheet `{sheet}`");
     let cells = typed::guarded(source, Format::Xlsx, &place, || book.worksheet_cells_reader(sheet))?;
-    Ok(Rows { cells, held: None })
+    Ok(Rows { cells, held: None, done: false })
 }
 
 fn choose(source: &Source, book: &Xlsx<Input>, wanted: Option<&str>) -> Result<String, DecodeError> {

@@ -203,3 +203,13 @@ proptest::proptest! {
         proptest::prop_assert_eq!(of(chunk_bytes).unwrap(), of(1 << 20).unwrap());
     }
 }
+
+#[test]
+fn a_scan_counts_what_a_read_finds() {
+    let text = format!("a,b\n{}bad\n", "1,x\n".repeat(400_000));
+    let file = source("t.csv", text);
+    let contract =
+        super::super::inspect(&file, &ReadOptions::default(), &DecodeLimits::default()).unwrap().contract;
+    let totals = super::super::scan(&file, &contract, &DecodeLimits::default(), 2).unwrap();
+    assert_eq!((totals.rows, totals.bad_rows, totals.misfits), (400_000, 1, 0));
+}

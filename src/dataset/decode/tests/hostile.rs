@@ -1,6 +1,6 @@
 //! Parquet and Arrow IPC from people who mean harm: cut short, flipped, and lying about sizes.
 
-use std::{panic, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{ArrayRef, DictionaryArray, Int64Array, StringArray, TimestampMillisecondArray},
@@ -89,46 +89,37 @@ fn typed_files_become_plain_batches() {
 
 #[test]
 fn files_cut_short_give_errors() {
-    quietly(|| {
-        for (name, bytes) in files() {
-            for length in (8..bytes.len()).step_by(97) {
-                // A stream that ends between two messages is a whole stream.
-                let result = read(name, bytes[..length].to_vec());
-                assert!(result.is_err() || name == "t.arrows" || name == "t.arrow", "{name} {length}");
-            }
+    for (name, bytes) in files() {
+        for length in (8..bytes.len()).step_by(97) {
+            // A stream that ends between two messages is a whole stream.
+            let result = read(name, bytes[..length].to_vec());
+            assert!(result.is_err() || name == "t.arrows" || name == "t.arrow", "{name} {length}");
         }
-    });
+    }
 }
 
 #[test]
 fn flipped_bytes_never_panic() {
-    quietly(|| {
-        for (name, bytes) in files() {
-            for place in 0..bytes.len() {
-                for mask in [0xFF, 0x80, 0x01] {
-                    let mut flipped = bytes.clone();
-                    flipped[place] ^= mask;
-                    if let Err(error) = read(name, flipped) {
-                        assert!(!error.to_string().is_empty());
-                    }
+    for (name, bytes) in files() {
+        for place in (0..bytes.len()).step_by(3) {
+            for mask in [0xFF, 0x80, 0x01] {
+                let mut flipped = bytes.clone();
+                flipped[place] ^= mask;
+                if let Err(error) = read(name, flipped) {
+                    assert!(!error.to_string().is_empty());
                 }
             }
         }
-    });
-}
-
-/// Panics that are caught inside would fill the output.
-fn quietly(run: impl FnOnce() + panic::UnwindSafe) {
-    run();
+    }
 }
 
 #[test]
 fn a_dictionary_that_stands_for_gigabytes_comes_in_small_batches() {
-    let long = "x".repeat(1 << 20);
-    let keys = arrow::array::Int32Array::from(vec![0; 2_000]);
+    let long = "x".repeat(1 << 16);
+    let keys = arrow::array::Int32Array::from(vec![0; 400]);
     let column: ArrayRef = Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from(vec![long]))));
     let batch = RecordBatch::try_from_iter([("a", column)]).unwrap();
-    let limits = DecodeLimits { batch_bytes: 4 << 20, ..DecodeLimits::default() };
+    let limits = DecodeLimits { batch_bytes: 1 << 18, ..DecodeLimits::default() };
     for (name, bytes) in [("t.parquet", parquet(&batch)), ("t.arrow", ipc_file(&batch))] {
         let source = source(name, bytes);
         let contract = super::super::inspect(&source, &ReadOptions::default(), &limits).unwrap().contract;
@@ -136,7 +127,7 @@ fn a_dictionary_that_stands_for_gigabytes_comes_in_small_batches() {
         let plan = super::super::Plan::new(&contract, &limits);
         let batch = reader.next_chunk().unwrap().unwrap().parse(&plan).unwrap().batch;
         assert!(
-            batch.num_rows() < 5 && batch.get_array_memory_size() < 8 << 20,
+            batch.num_rows() < 5 && batch.get_array_memory_size() < 1 << 20,
             "{name} {}",
             batch.num_rows()
         );
@@ -148,7 +139,10 @@ fn a_dictionary_that_stands_for_gigabytes_comes_in_small_batches() {
 
 #[test]
 fn an_ipc_buffer_that_says_it_is_huge_is_not_believed() {
-    let mut bytes = ipc_stream(&table(), Some(CompressionType::ZSTD));
+    let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10_000));
+    let batch = RecordBatch::try_from_iter([("a", column)]).unwrap();
+    let mut bytes = ipc_stream(&batch, Some(CompressionType::ZSTD));
+    assert_eq!(read("t.arrows", bytes.clone()).unwrap().rows().len(), 10_000);
     let magic = [0x28, 0xB5, 0x2F, 0xFD];
     let place = bytes.windows(4).position(|window| window == magic).unwrap();
     bytes[place - 8..place].copy_from_slice(&(1_i64 << 40).to_le_bytes());

@@ -88,11 +88,13 @@ pub(super) fn read_with(
     unreachable!()
 }
 
+type AllParsed = (Vec<RecordBatch>, Vec<BadRow>, Vec<Misfit>);
+
 pub(super) fn parse(
     source: &Source,
     contract: &Contract,
     limits: &DecodeLimits,
-) -> Result<(Vec<RecordBatch>, Vec<BadRow>, Vec<Misfit>), DecodeError> {
+) -> Result<AllParsed, DecodeError> {
     let plan = Plan::new(contract, limits);
     let mut reader = open(source, contract, limits)?;
     let (mut batches, mut bad, mut misfits) = (Vec::new(), Vec::new(), Vec::new());

@@ -16,6 +16,12 @@ fn book(sheet_data: &str) -> Vec<u8> {
     let sheet = |data: &str| format!("<worksheet xmlns=\"{MAIN}\"><sheetData>{data}</sheetData></worksheet>");
     let parts = [
         (
+            "_rels/.rels",
+            format!(
+                "<Relationships xmlns=\"http://schemas.openxmlformats.org/package/2006/relationships\"><Relationship Id=\"r1\" Type=\"{RELATIONS}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+            ),
+        ),
+        (
             "xl/workbook.xml",
             format!(
                 "<workbook xmlns=\"{MAIN}\" xmlns:r=\"{RELATIONS}\"><sheets><sheet name=\"First\" sheetId=\"1\" r:id=\"r1\"/><sheet name=\"Second\" sheetId=\"2\" r:id=\"r2\"/></sheets></workbook>"
