@@ -23,4 +23,6 @@ pub mod tasks;
 
 pub mod catalog;
 pub mod dataset;
+pub mod encode;
+pub mod engine;
 pub mod storage;
