@@ -26,4 +26,6 @@ pub mod audit_log;
 pub mod auth;
 pub mod catalog;
 pub mod dataset;
+pub mod encode;
+pub mod engine;
 pub mod storage;

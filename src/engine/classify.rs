@@ -1,0 +1,299 @@
+//! What DataFusion's errors mean for a caller: the one place that reads them. They change between its
+//! releases, and here is where that is felt, and nowhere else.
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use arrow::error::ArrowError;
+use datafusion::common::{Column, SchemaError};
+use datafusion::error::DataFusionError;
+use datafusion::parquet::errors::ParquetError;
+use datafusion::sql::sqlparser::parser::ParserError;
+
+use super::near;
+use crate::error::{Error, Place};
+use crate::storage;
+
+/// Near names to offer.
+const SUGGESTIONS_MAX: usize = 3;
+
+/// What a caller is told of a file that a query could not read.
+const DATA_FILE: &str = "a data file of the dataset";
+
+/// Our error for one of DataFusion's.
+pub(crate) fn classify(error: DataFusionError) -> Error {
+    let place = place_of(&error);
+    by_kind(error, place)
+}
+
+fn by_kind(error: DataFusionError, place: Option<Place>) -> Error {
+    use DataFusionError as E;
+    match error {
+        E::Context(_, inner) | E::Diagnostic(_, inner) => by_kind(*inner, place),
+        E::Collection(errors) => match errors.into_iter().next() {
+            Some(first) => classify(first),
+            None => Error::internal("a collection of no errors"),
+        },
+        E::Shared(shared) => match std::sync::Arc::try_unwrap(shared) {
+            Ok(inner) => by_kind(inner, place),
+            Err(shared) => by_reference(&shared, place),
+        },
+        E::External(cause) => external(cause),
+        E::ArrowError(cause, _) => arrow(*cause),
+        E::ParquetError(cause) => parquet(*cause),
+        E::ObjectStore(cause) => object(*cause),
+        E::IoError(cause) => io(cause),
+        other => by_reference(&other, place),
+    }
+}
+
+/// Those that can be read without being taken apart.
+fn by_reference(error: &DataFusionError, place: Option<Place>) -> Error {
+    use DataFusionError as E;
+    match error.find_root() {
+        E::SQL(cause, _) => parser(cause),
+        E::SchemaError(cause, _) => schema(cause, place),
+        E::Plan(message) => plan(message, place),
+        E::Configuration(message) => Error::InvalidSql { message: tidy(message), place },
+        E::NotImplemented(message) => Error::NotSupported(tidy(message)),
+        E::Execution(message) => execution(message),
+        E::ResourcesExhausted(message) => Error::OverLimit(format!(
+            "the query needs more memory or spill space than there is: {}",
+            first_line(message)
+        )),
+        E::ArrowError(cause, _) => arrow_by_reference(cause),
+        E::External(cause) => match cause.downcast_ref::<Error>() {
+            Some(ours) => again(ours),
+            None => Error::internal(cause.to_string()),
+        },
+        E::ParquetError(_)
+        | E::ObjectStore(_)
+        | E::IoError(_)
+        | E::Internal(_)
+        | E::ExecutionJoin(_)
+        | E::Substrait(_)
+        | E::Ffi(_)
+        | E::Context(..)
+        | E::Diagnostic(..)
+        | E::Collection(_)
+        | E::Shared(_) => Error::internal(error.to_string()),
+    }
+}
+
+/// An error of ours that several readers wait for, and which therefore cannot be moved out.
+fn again(error: &Error) -> Error {
+    match error.code() {
+        crate::error::Code::BadData => Error::BadData(error.to_string()),
+        crate::error::Code::OverLimit => Error::OverLimit(error.to_string()),
+        crate::error::Code::QueryTimeout => Error::TimedOut(error.to_string()),
+        crate::error::Code::Cancelled => Error::Cancelled,
+        _ => Error::internal(error.to_string()),
+    }
+}
+
+/// Where in the statement the planner saw the fault.
+fn place_of(error: &DataFusionError) -> Option<Place> {
+    let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
+    let span = span.or_else(|| match error.find_root() {
+        DataFusionError::SchemaError(cause, _) => match cause.as_ref() {
+            SchemaError::FieldNotFound { field, .. } | SchemaError::AmbiguousReference { field } => {
+                field.spans().first()
+            }
+            SchemaError::DuplicateQualifiedField { .. } | SchemaError::DuplicateUnqualifiedField { .. } => {
+                None
+            }
+        },
+        _ => None,
+    })?;
+    Some(Place { line: span.start.line, column: span.start.column })
+}
+
+/// A text that is no SQL. The parser writes the place at the end of its message.
+fn parser(error: &ParserError) -> Error {
+    let message = match error {
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
+        ParserError::RecursionLimitExceeded => {
+            return Error::OverLimit("the statement nests deeper than 50 levels".to_owned());
+        }
+    };
+    let (message, place) = split_place(message);
+    Error::InvalidSql { message: tidy(message), place }
+}
+
+/// Takes `… at Line: 2, Column: 5` apart.
+fn split_place(message: &str) -> (&str, Option<Place>) {
+    let parsed = message.rfind(" at Line: ").and_then(|at| {
+        let (text, rest) = message.split_at(at);
+        let (line, column) = rest.trim_start_matches(" at Line: ").split_once(", Column: ")?;
+        let digits = column.find(|c: char| !c.is_ascii_digit()).unwrap_or(column.len());
+        let place = Place { line: line.parse().ok()?, column: column[..digits].parse().ok()? };
+        Some((text, Some(place)))
+    });
+    parsed.unwrap_or((message, None))
+}
+
+fn schema(error: &SchemaError, place: Option<Place>) -> Error {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let suggestions =
+                near::near(field.name(), valid_fields.iter().map(Column::name), SUGGESTIONS_MAX);
+            Error::UnknownName {
+                message: with_hint(format!("no column `{}`", field.flat_name()), &suggestions),
+                place,
+                suggestions,
+            }
+        }
+        SchemaError::AmbiguousReference { field } => Error::InvalidSql {
+            message: format!(
+                "`{}` could be a column of several tables: put the table's name in front",
+                field.name()
+            ),
+            place,
+        },
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => Error::InvalidSql {
+            message: format!("the column `{name}` is there twice: give one of them another name with `AS`"),
+            place,
+        },
+    }
+}
+
+/// A statement that cannot be planned. Unknown functions and tables come as text.
+fn plan(message: &str, place: Option<Place>) -> Error {
+    if let Some(name) = quoted(message, "Invalid function '") {
+        let suggestions: Vec<_> = quoted(message, "Did you mean '").map(str::to_owned).into_iter().collect();
+        let message = with_hint(format!("no function `{name}`"), &suggestions);
+        return Error::UnknownName { message, place, suggestions };
+    }
+    if let Some(name) = quoted(message, "table '").filter(|_| message.ends_with("not found")) {
+        let name = name.rsplit('.').next().unwrap_or(name);
+        return Error::UnknownName { message: format!("no table `{name}`"), place, suggestions: Vec::new() };
+    }
+    Error::InvalidSql { message: tidy(message), place }
+}
+
+/// What stands between `before` and the next quote.
+fn quoted<'a>(message: &'a str, before: &str) -> Option<&'a str> {
+    let start = message.find(before)? + before.len();
+    let rest = &message[start..];
+    Some(&rest[..rest.find('\'')?])
+}
+
+/// `message`, and what was probably meant.
+pub(super) fn with_hint(message: String, suggestions: &[String]) -> String {
+    match suggestions {
+        [] => message,
+        [one] => format!("{message}; did you mean `{one}`?"),
+        several => format!("{message}; did you mean one of `{}`?", several.join("`, `")),
+    }
+}
+
+/// A fault met while running. Text that names stored objects is not for the caller.
+fn execution(message: &str) -> Error {
+    if message.contains("datasets/") || message.contains("shirabe://") {
+        return Error::internal(message.to_owned());
+    }
+    Error::BadData(tidy(message))
+}
+
+fn arrow(error: ArrowError) -> Error {
+    match error {
+        ArrowError::ExternalError(cause) => external(cause),
+        ArrowError::IoError(_, cause) => io(cause),
+        other => arrow_by_reference(&other),
+    }
+}
+
+fn arrow_by_reference(error: &ArrowError) -> Error {
+    use ArrowError as E;
+    match error {
+        E::CastError(message) | E::ParseError(message) | E::ComputeError(message) => execution(message),
+        E::InvalidArgumentError(message) | E::ArithmeticOverflow(message) => execution(message),
+        E::CsvError(message) | E::JsonError(message) | E::AvroError(message) => execution(message),
+        E::DivideByZero => Error::BadData("division by zero".to_owned()),
+        E::DictionaryKeyOverflowError | E::RunEndIndexOverflowError | E::OffsetOverflowError(_) => {
+            Error::OverLimit("a column of the result is too large to be held in one batch".to_owned())
+        }
+        E::MemoryError(message) => Error::OverLimit(tidy(message)),
+        E::NotYetImplemented(message) => Error::NotSupported(tidy(message)),
+        E::ExternalError(_)
+        | E::SchemaError(_)
+        | E::IoError(..)
+        | E::IpcError(_)
+        | E::ParquetError(_)
+        | E::CDataInterface(_) => Error::internal(error.to_string()),
+    }
+}
+
+/// A data file that cannot be read is damage: it was whole when its version was published.
+fn parquet(error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(cause) => external(cause),
+        ParquetError::NYI(message) => Error::NotSupported(tidy(&message)),
+        ParquetError::General(message) | ParquetError::EOF(message) | ParquetError::ArrowError(message) => {
+            damaged(first_line(&message))
+        }
+        ParquetError::IndexOutOfBound(..)
+        | ParquetError::NeedMoreData(_)
+        | ParquetError::NeedMoreDataRange(_) => damaged("it ends too early"),
+        // The enum is open: a later release may add to it.
+        _ => damaged("it cannot be read"),
+    }
+}
+
+fn damaged(reason: &str) -> Error {
+    Error::Damaged { object: DATA_FILE.to_owned(), reason: tidy(reason) }
+}
+
+/// Our error for one of the object store's. Keys stay in the log.
+fn object(error: object_store::Error) -> Error {
+    tracing::error!(%error, "a data file cannot be read");
+    storage::classify(error, DATA_FILE)
+}
+
+/// Only spilling reads and writes files itself.
+fn io(error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        return Error::StorageFull("temporary rows of the query".to_owned());
+    }
+    Error::internal(error)
+}
+
+fn external(cause: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    let cause = match cause.downcast::<Error>() {
+        Ok(ours) => return *ours,
+        Err(cause) => cause,
+    };
+    let cause = match cause.downcast::<DataFusionError>() {
+        Ok(error) => return classify(*error),
+        Err(cause) => cause,
+    };
+    let cause = match cause.downcast::<ArrowError>() {
+        Ok(error) => return arrow(*error),
+        Err(cause) => cause,
+    };
+    let cause = match cause.downcast::<ParquetError>() {
+        Ok(error) => return parquet(*error),
+        Err(cause) => cause,
+    };
+    match cause.downcast::<object_store::Error>() {
+        Ok(error) => object(*error),
+        Err(cause) => Error::internal(cause),
+    }
+}
+
+fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
+}
+
+/// A library's message in the form of ours: lower-case at the start, no full stop, no backtrace.
+fn tidy(message: &str) -> String {
+    let message = message.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or_default();
+    let message = message.trim().trim_end_matches('.');
+    let mut chars = message.chars();
+    match (chars.next(), chars.next()) {
+        // `UNION` and `SQL` stay as they are.
+        (Some(first), second) if second.is_none_or(|c| !c.is_uppercase()) => {
+            first.to_lowercase().chain(message.chars().skip(1)).collect()
+        }
+        _ => message.to_owned(),
+    }
+}

@@ -1,0 +1,219 @@
+//! A small dataset in an object store, for the tests of this stage.
+
+use std::sync::Arc;
+
+use arrow::array::AsArray as _;
+use arrow::array::{Array as _, ArrayRef, RecordBatch};
+use arrow::compute::{max, max_string, min, min_string};
+use arrow::datatypes::{DataType, Date32Type, Int64Type};
+use datafusion::parquet::arrow::ArrowWriter;
+use futures::TryStreamExt as _;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use serde_json::json;
+
+use super::{Engine, EngineConfig, QueryStream};
+use crate::catalog::manifest::{self, Column, ColumnStats, DataFile, Manifest};
+use crate::catalog::name::NameKey;
+use crate::catalog::record::{DatasetRecord, Source, VersionKind, VersionRecord};
+use crate::clock::Timestamp;
+use crate::ids::{CommitId, DatasetId, UserId};
+
+/// A dataset called `trips` with two files, and an engine over it.
+#[derive(Debug)]
+pub(crate) struct Fixture {
+    pub(crate) engine: Engine,
+    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) manifest: Manifest,
+    pub(crate) version: VersionRecord,
+    pub(crate) record: DatasetRecord,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    /// Ten trips in two files, sorted by `day`, which do not overlap.
+    pub(crate) async fn new() -> Self {
+        Self::with_files(vec![trips(0..5), trips(5..10)], Some("day")).await
+    }
+
+    /// A dataset of these files.
+    pub(crate) async fn with_files(files: Vec<RecordBatch>, sort_column: Option<&str>) -> Self {
+        let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let folder = tempfile::tempdir().unwrap();
+        let manifest = publish(&objects, "trips", 1, files, sort_column).await;
+        let bytes = serde_json::to_vec(&manifest).unwrap();
+        let version = version_record(&manifest, &bytes);
+        let key = format!("datasets/{}/versions/{}.json", manifest.dataset_id, manifest.label);
+        objects.put(&Path::from(key), bytes.into()).await.unwrap();
+        let engine = engine(&folder, &objects, 64 << 20);
+        let record = dataset_record("trips", &version);
+        Self { engine, objects, manifest, version, record, folder }
+    }
+}
+
+/// An engine that spills to `folder`.
+pub(crate) fn engine(folder: &tempfile::TempDir, objects: &Arc<dyn ObjectStore>, memory: usize) -> Engine {
+    let mut config = EngineConfig::new(folder.path().to_owned());
+    config.memory_bytes_max = memory;
+    config.target_partitions = 2;
+    Engine::new(config, Arc::clone(objects)).unwrap()
+}
+
+/// Rows of `id`, `city`, `day`, `fare`: day `n` is `2024-01-01` and `n` days, and every fifth city is NULL.
+pub(crate) fn trips(range: std::ops::Range<i64>) -> RecordBatch {
+    use arrow::array::{Date32Array, Float64Array, Int64Array, StringArray};
+    let days = range.clone().map(|n| 19723 + i32::try_from(n).unwrap());
+    let cities =
+        range.clone().map(|n| (n % 5 != 4).then(|| ["東京", "大阪", "Oslo", "Lima"][n as usize % 4]));
+    RecordBatch::try_from_iter([
+        ("id", Arc::new(Int64Array::from_iter_values(range.clone())) as ArrayRef),
+        ("city", Arc::new(cities.collect::<StringArray>()) as ArrayRef),
+        ("day", Arc::new(Date32Array::from_iter_values(days)) as ArrayRef),
+        ("fare", Arc::new(Float64Array::from_iter_values(range.map(|n| n as f64 * 1.5))) as ArrayRef),
+    ])
+    .unwrap()
+}
+
+/// Writes the files and returns their manifest, which is not stored yet.
+pub(crate) async fn publish(
+    objects: &Arc<dyn ObjectStore>,
+    name: &str,
+    number: u64,
+    files: Vec<RecordBatch>,
+    sort_column: Option<&str>,
+) -> Manifest {
+    let mut manifest = empty_manifest();
+    manifest.number = number;
+    manifest.label = format!("{number:06}-0000000a");
+    manifest.source.file_name = format!("{name}.csv");
+    manifest.sort_column = sort_column.map(str::to_owned);
+    manifest.row_count = files.iter().map(|file| file.num_rows() as u64).sum();
+    if let Some(first) = files.first() {
+        manifest.columns = first
+            .schema()
+            .fields()
+            .iter()
+            .enumerate()
+            .map(|(index, field)| Column {
+                name: field.name().clone(),
+                data_type: field.data_type().clone(),
+                null_count: files.iter().map(|file| file.column(index).null_count() as u64).sum(),
+            })
+            .collect();
+    }
+    for (index, rows) in files.into_iter().enumerate() {
+        let key = format!("datasets/{}/data/{}/part-{index:04}.parquet", manifest.dataset_id, manifest.label);
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), None).unwrap();
+        writer.write(&rows).unwrap();
+        writer.close().unwrap();
+        manifest.files.push(DataFile {
+            key: key.clone(),
+            byte_count: bytes.len() as u64,
+            row_count: rows.num_rows() as u64,
+            row_group_count: 1,
+            blake3: blake3::hash(&bytes).to_hex().to_string(),
+            partition_day: None,
+            stats: rows.columns().iter().map(column_stats).collect(),
+        });
+        objects.put(&Path::from(key), bytes.into()).await.unwrap();
+    }
+    manifest
+}
+
+fn column_stats(column: &ArrayRef) -> ColumnStats {
+    let (min, max) = match column.data_type() {
+        DataType::Int64 => {
+            let column = column.as_primitive::<Int64Type>();
+            (min(column).map(|v| v.to_string()), max(column).map(|v| v.to_string()))
+        }
+        DataType::Date32 => {
+            let column = column.as_primitive::<Date32Type>();
+            (min(column).map(|v| v.to_string()), max(column).map(|v| v.to_string()))
+        }
+        DataType::Utf8 => {
+            let column = column.as_string::<i32>();
+            (min_string(column).map(str::to_owned), max_string(column).map(str::to_owned))
+        }
+        _ => (None, None),
+    };
+    ColumnStats { null_count: column.null_count() as u64, min, max }
+}
+
+/// A manifest without files or columns.
+pub(crate) fn empty_manifest() -> Manifest {
+    Manifest {
+        format: manifest::FORMAT,
+        dataset_id: DatasetId::random(),
+        number: 1,
+        label: "000001-0000000a".to_owned(),
+        parent: None,
+        kind: VersionKind::Import,
+        restored_from: None,
+        created_at: Timestamp::from_seconds(1_700_000_000),
+        created_by: UserId::random(),
+        commit_id: CommitId::random(),
+        source: Source { kind: "local_csv".to_owned(), file_name: "x.csv".to_owned(), path: None },
+        read_contract: json!({}),
+        columns: Vec::new(),
+        partition_column: None,
+        sort_column: None,
+        row_count: 0,
+        files: Vec::new(),
+        quarantine: None,
+    }
+}
+
+/// The record of a version whose manifest is stored as `bytes`.
+pub(crate) fn version_record(manifest: &Manifest, bytes: &[u8]) -> VersionRecord {
+    VersionRecord {
+        dataset_id: manifest.dataset_id.clone(),
+        number: manifest.number,
+        label: manifest.label.clone(),
+        manifest_blake3: blake3::hash(bytes).to_hex().to_string(),
+        kind: manifest.kind,
+        row_count: manifest.row_count,
+        byte_count: manifest.byte_count(),
+        column_count: manifest.columns.len() as u64,
+        quarantined_count: 0,
+        created_at: manifest.created_at,
+        created_by: manifest.created_by.clone(),
+        commit_id: manifest.commit_id.clone(),
+    }
+}
+
+/// The record of a dataset with one version.
+pub(crate) fn dataset_record(name: &str, version: &VersionRecord) -> DatasetRecord {
+    DatasetRecord {
+        id: version.dataset_id.clone(),
+        name: name.to_owned(),
+        name_key: NameKey::of(name),
+        description: String::new(),
+        owner_id: version.created_by.clone(),
+        source: Source { kind: "local_csv".to_owned(), file_name: "x.csv".to_owned(), path: None },
+        partition_column: None,
+        sort_column: None,
+        read_contract: json!({}),
+        current: version.clone(),
+        created_at: version.created_at,
+        last_import_at: version.created_at,
+        revision: 0,
+    }
+}
+
+/// All rows as a table of text, one line a row, values joined by `|`.
+pub(crate) async fn text(stream: QueryStream) -> crate::error::Result<Vec<String>> {
+    use arrow::util::display::{ArrayFormatter, FormatOptions};
+    let options = FormatOptions::default().with_null("NULL");
+    let batches: Vec<RecordBatch> = stream.try_collect().await?;
+    let mut lines = Vec::new();
+    for batch in &batches {
+        let columns: Vec<_> =
+            batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
+        for row in 0..batch.num_rows() {
+            lines.push(columns.iter().map(|c| c.value(row).to_string()).collect::<Vec<_>>().join("|"));
+        }
+    }
+    Ok(lines)
+}

@@ -1,0 +1,329 @@
+//! Statements through the whole stage: resolved for a caller, run, and read to the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{Array as _, Int64Array, RecordBatch, StringArray};
+use datafusion::functions_aggregate::expr_fn::{count, max};
+use datafusion::prelude::{col, lit};
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
+
+use super::testing::{self, Fixture, text, trips};
+use super::*;
+use crate::clock::Timestamp;
+use crate::error::{Code, Place};
+use crate::ids::QueryId;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_714_521_600);
+
+/// A spec as `resolve` makes it, with `trips` as its only table.
+fn spec(fixture: &Fixture, statement: &str) -> QuerySpec {
+    QuerySpec {
+        query_id: QueryId::random(),
+        statement: statement.to_owned(),
+        tables: vec![SpecTable { name: "trips".to_owned(), manifest: Arc::new(fixture.manifest.clone()) }],
+        limits: Limits { rows: None, deadline_ms: 60_000 },
+        time_zone: "Asia/Tokyo".to_owned(),
+        now: NOW,
+    }
+}
+
+async fn answer(fixture: &Fixture, statement: &str) -> Result<Vec<String>> {
+    text(fixture.engine.run(spec(fixture, statement)).await?).await
+}
+
+#[tokio::test]
+async fn statements_are_answered() {
+    let fixture = Fixture::new().await;
+    check(&fixture, "select 1 + 1", &["2"]).await;
+    check(&fixture, "select count(*), min(id), max(day) from trips", &["10|0|2024-01-10"]).await;
+    check(
+        &fixture,
+        "select city, sum(id) from trips group by city order by city nulls first",
+        &["NULL|13", "Lima|10", "Oslo|8", "大阪|6", "東京|8"],
+    )
+    .await;
+    check(&fixture, "select id from trips where city = '東京' order by id", &["0", "8"]).await;
+    check(&fixture, "select id from trips where day > date '2024-01-08' order by id", &["8", "9"]).await;
+    check(&fixture, "select id from trips order by day desc limit 2", &["9", "8"]).await;
+    check(&fixture, "with t as (select * from trips where id < 2) select count(*) from t", &["2"]).await;
+    check(&fixture, "select count(*) from trips a join trips b on a.id = b.id + 1", &["9"]).await;
+    check(&fixture, "select * from range(1, 3)", &["1", "2"]).await;
+    check(&fixture, "select id from trips where id > 100", &[]).await;
+
+    async fn check(fixture: &Fixture, statement: &str, expected: &[&str]) {
+        let got = answer(fixture, statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        assert_eq!(got, expected, "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_spec_can_be_kept_and_run_again() {
+    let fixture = Fixture::new().await;
+    let spec = spec(&fixture, "select now(), current_date(), count(*) from trips");
+    let kept: QuerySpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
+    assert_eq!(kept, spec);
+    let first = text(fixture.engine.run(spec).await.unwrap()).await.unwrap();
+    let again = text(fixture.engine.run(kept).await.unwrap()).await.unwrap();
+    assert_eq!(first, again);
+    assert_eq!(first, ["2024-05-01T09:00:00+09:00|2024-05-01|10"], "now() is the spec's");
+}
+
+#[tokio::test]
+async fn errors_say_what_and_where() {
+    let fixture = Fixture::new().await;
+    let at = |line, column| Some(Place { line, column });
+    check(&fixture, "selec 1", Code::InvalidSql, "expected", at(1, 1)).await;
+    check(&fixture, "select *\nfrom trips\nwhere", Code::InvalidSql, "expected", None).await;
+    check(&fixture, "select 'a", Code::InvalidSql, "unterminated", at(1, 8)).await;
+    check(&fixture, "select id,\n  ciyt from trips", Code::UnknownName, "did you mean `city`?", at(2, 3))
+        .await;
+    check(
+        &fixture,
+        "select trips.nothing from trips",
+        Code::UnknownName,
+        "no column `trips.nothing`",
+        at(1, 8),
+    )
+    .await;
+    check(&fixture, "select coutn(*) from trips", Code::UnknownName, "did you mean `count`?", at(1, 8)).await;
+    check(&fixture, "select * from nowhere", Code::UnknownName, "no table `nowhere`", None).await;
+    check(
+        &fixture,
+        "select id from trips a join trips b on true",
+        Code::InvalidSql,
+        "several tables",
+        at(1, 8),
+    )
+    .await;
+    check(&fixture, "select city, count(*) from trips", Code::InvalidSql, "group by", None).await;
+    check(&fixture, "select cast(city as int) from trips", Code::BadData, "東京", None).await;
+    check(&fixture, "select cast('x' as int)", Code::BadData, "'x'", None).await;
+    check(&fixture, "select 1 / (id - id) from trips", Code::BadData, "division by zero", None).await;
+    check(&fixture, "select date '2024-13-01'", Code::BadData, "2024-13-01", None).await;
+    check(&fixture, "select 9223372036854775807 + id from trips", Code::BadData, "overflow", None).await;
+    check(&fixture, "select sum(city) from trips", Code::InvalidSql, "sum", None).await;
+    check(&fixture, "select a.b.c.d.e from trips", Code::InvalidSql, "", None).await;
+    check(&fixture, "select 1 as a into t", Code::NotSupported, "", None).await;
+
+    async fn check(fixture: &Fixture, statement: &str, code: Code, message: &str, expected: Option<Place>) {
+        let error = answer(fixture, statement).await.expect_err(statement);
+        assert_eq!(error.code(), code, "{statement}: {error:?}");
+        assert!(error.to_string().to_lowercase().contains(&message.to_lowercase()), "{statement}: {error}");
+        assert!(!error.to_string().contains("datasets/"), "{statement}: {error}");
+        let place = match &error {
+            Error::InvalidSql { place, .. } | Error::UnknownName { place, .. } => *place,
+            _ => None,
+        };
+        if expected.is_some() {
+            assert_eq!(place, expected, "{statement}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn files_that_cannot_match_are_not_opened() {
+    let fixture = Fixture::new().await;
+    let second = fixture.manifest.files[1].key.clone();
+    fixture.objects.delete(&Path::from(second)).await.unwrap();
+    assert_eq!(
+        answer(&fixture, "select count(*) from trips").await.unwrap(),
+        ["10"],
+        "counts come from the manifest"
+    );
+    assert_eq!(answer(&fixture, "select sum(id) from trips where id < 5").await.unwrap(), ["10"]);
+    assert_eq!(
+        answer(&fixture, "select sum(id) from trips where day = date '2024-01-02'").await.unwrap(),
+        ["1"]
+    );
+    let error = answer(&fixture, "select sum(id) from trips").await.unwrap_err();
+    assert_eq!(error.to_string(), "stored file `a data file of the dataset` is damaged: it is missing");
+}
+
+#[tokio::test]
+async fn bounds_of_floats_never_hide_a_nan() {
+    let column = arrow::array::Float64Array::from(vec![1.0, f64::NAN]);
+    let rows = RecordBatch::try_from_iter([("x", Arc::new(column) as _)]).unwrap();
+    let mut fixture = Fixture::with_files(vec![rows], None).await;
+    fixture.manifest.files[0].stats[0].max = Some("1".to_owned());
+    fixture.manifest.files[0].stats[0].min = Some("1".to_owned());
+    assert_eq!(answer(&fixture, "select count(*) from trips where x > 2").await.unwrap(), ["1"]);
+    assert_eq!(answer(&fixture, "select max(x) from trips").await.unwrap(), ["NaN"]);
+}
+
+#[tokio::test]
+async fn the_order_of_the_files_is_used() {
+    let fixture = Fixture::new().await;
+    let plan = answer(&fixture, "explain select * from trips order by day").await.unwrap().join("\n");
+    assert!(!plan.contains("SortExec"), "{plan}");
+    let unsorted = Fixture::with_files(vec![trips(0..5), trips(5..10)], None).await;
+    let plan = answer(&unsorted, "explain select * from trips order by day").await.unwrap().join("\n");
+    assert!(plan.contains("SortExec"), "{plan}");
+    let overlapping = Fixture::with_files(vec![trips(0..8), trips(2..9), trips(4..12)], Some("day")).await;
+    let days = answer(&overlapping, "select day from trips order by day").await.unwrap();
+    assert!(days.is_sorted() && days.len() == 23, "{days:?}");
+}
+
+#[tokio::test]
+async fn a_row_limit_truncates_and_says_so() {
+    let fixture = Fixture::new().await;
+    check(&fixture, 3, 3, true).await;
+    check(&fixture, 9, 9, true).await;
+    check(&fixture, 10, 10, false).await;
+    check(&fixture, 11, 10, false).await;
+    check(&fixture, 0, 0, true).await;
+
+    async fn check(fixture: &Fixture, limit: u64, rows: usize, truncated: bool) {
+        let mut spec = spec(fixture, "select * from trips order by id");
+        spec.limits.rows = Some(limit);
+        let stream = fixture.engine.run(spec).await.unwrap().start().await.unwrap();
+        let progress = stream.progress();
+        assert_eq!(text(stream).await.unwrap().len(), rows, "limit {limit}");
+        assert_eq!(progress.truncated(), truncated, "limit {limit}");
+        assert_eq!(progress.rows(), rows as u64, "limit {limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_query_ends_at_its_deadline() {
+    let fixture = Fixture::new().await;
+    let mut spec = spec(&fixture, "select count(*) from range(1, 100000000000) a");
+    spec.limits.deadline_ms = 50;
+    let started = std::time::Instant::now();
+    let error = match fixture.engine.run(spec).await {
+        Ok(stream) => text(stream).await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert_eq!(error.to_string(), "the query took longer than 50 ms and was stopped");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dropping_a_stream_gives_its_memory_back() {
+    let fixture = Fixture::new().await;
+    let spec =
+        spec(&fixture, "select value, count(*) from range(1, 100000000) group by value order by value");
+    let stream = fixture.engine.run(spec).await.unwrap();
+    let pool = fixture.engine.memory_used();
+    let mut stream = Box::pin(stream);
+    // Runs until the aggregate holds something, then goes away.
+    let used = futures::future::poll_fn(|cx| {
+        let ended = stream.poll_next_unpin(cx).is_ready();
+        let used = fixture.engine.memory_used();
+        if used > pool || ended {
+            return std::task::Poll::Ready(used);
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+    assert!(used > 0, "the query held memory");
+    drop(stream);
+    let gone = async {
+        while fixture.engine.memory_used() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), gone).await.expect("all memory is given back");
+}
+
+#[tokio::test]
+async fn text_leaves_with_its_own_bytes_only() {
+    // 2,000 of 200,000 long texts: with views, every buffer they point into would travel along.
+    let n = 200_000_i64;
+    let texts = (0..n).map(|n| format!("{:0>60}", n * 7919 % 200_000)).collect::<Vec<_>>();
+    let rows = RecordBatch::try_from_iter([("t", Arc::new(StringArray::from(texts)) as _)]).unwrap();
+    let fixture = Fixture::with_files(vec![rows], None).await;
+    let stream =
+        fixture.engine.run(spec(&fixture, "select t from trips order by t limit 2000")).await.unwrap();
+    let mut ipc = arrow::ipc::writer::StreamWriter::try_new(Vec::new(), stream.schema()).unwrap();
+    let batches: Vec<_> = stream.try_collect().await.unwrap();
+    for batch in &batches {
+        ipc.write(batch).unwrap();
+    }
+    let bytes = ipc.into_inner().unwrap().len();
+    assert!(bytes < 250_000, "{bytes} bytes for 2,000 rows of 60");
+}
+
+#[tokio::test]
+async fn explain_works_and_shows_no_other_files() {
+    let fixture = Fixture::new().await;
+    let plan = answer(&fixture, "explain select id from trips where id = 7").await.unwrap().join("\n");
+    assert!(plan.contains("part-0001") && !plan.contains("part-0000"), "{plan}");
+}
+
+#[tokio::test]
+async fn scans_and_frames_need_no_sql() {
+    let fixture = Fixture::new().await;
+    let manifest = Arc::new(fixture.manifest.clone());
+    let columns = ["day".to_owned(), "id".to_owned()];
+    let stream = fixture.engine.scan(Arc::clone(&manifest), Some(&columns), Some(2)).await.unwrap();
+    assert_eq!(text(stream).await.unwrap(), ["2024-01-01|0", "2024-01-02|1"]);
+    let wrong = ["x".to_owned()];
+    let error = fixture.engine.scan(Arc::clone(&manifest), Some(&wrong), None).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no column `x`");
+
+    let frame = fixture.engine.table(manifest).unwrap();
+    let frame = frame.filter(col("id").lt(lit(8))).unwrap();
+    let frame = frame.aggregate(vec![col("city")], vec![count(lit(1)).alias("n"), max(col("id"))]).unwrap();
+    let frame = frame.sort(vec![col("n").sort(false, false), col("city").sort(true, false)]).unwrap();
+    let lines = text(fixture.engine.stream(frame, Some(2)).await.unwrap()).await.unwrap();
+    assert_eq!(lines, ["Lima|2|7", "Oslo|2|6"]);
+}
+
+#[tokio::test]
+async fn a_dataset_without_rows_is_an_empty_table() {
+    let fixture = Fixture::new().await;
+    let mut spec = spec(&fixture, "select count(*), max(id) from trips");
+    let mut manifest = fixture.manifest.clone();
+    manifest.files.clear();
+    manifest.row_count = 0;
+    spec.tables[0].manifest = Arc::new(manifest);
+    assert_eq!(text(fixture.engine.run(spec).await.unwrap()).await.unwrap(), ["0|NULL"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sorts_more_than_fits_into_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+    // 200 batches of 8,192 rows of about 100 bytes are 160 MB; the pool has 32.
+    let engine = testing::engine(&folder, &objects, 32 << 20);
+    let batch = |n: i64| {
+        let keys = (0..8192).map(|row| (row * 7919 + n * 104_729) % 1_000_003);
+        let keys = Int64Array::from_iter(keys.map(|key| (key % 1000 != 0).then_some(key)));
+        let texts = StringArray::from_iter_values((0..8192).map(|row| format!("{row:0>90}")));
+        RecordBatch::try_from_iter([("k", Arc::new(keys) as _), ("t", Arc::new(texts) as _)]).unwrap()
+    };
+    let input = futures::stream::iter((0..200).map(move |n| Ok(batch(n)))).boxed();
+    let sorted = engine.sort(batch(0).schema(), input, &["k".to_owned()]).unwrap();
+    let (mut rows, mut last, mut nulls_began) = (0, i64::MIN, false);
+    let mut sorted = std::pin::pin!(sorted);
+    while let Some(batch) = sorted.try_next().await.unwrap() {
+        rows += batch.num_rows();
+        for key in batch.column(0).as_any().downcast_ref::<Int64Array>().unwrap() {
+            match key {
+                Some(key) => {
+                    assert!(key >= last && !nulls_began);
+                    last = key;
+                }
+                None => nulls_began = true,
+            }
+        }
+    }
+    assert_eq!(rows, 200 * 8192);
+    assert!(nulls_began);
+}
+
+#[tokio::test]
+async fn a_sort_fails_with_what_its_input_failed_with() {
+    let fixture = Fixture::new().await;
+    let input = futures::stream::iter([Ok(trips(0..3)), Err(Error::BadData("line 4".to_owned()))]).boxed();
+    let mut sorted = fixture.engine.sort(trips(0..1).schema(), input, &["id".to_owned()]).unwrap();
+    let error = sorted.try_next().await.unwrap_err();
+    assert!(matches!(&error, Error::BadData(message) if message == "line 4"), "{error:?}");
+    let input = futures::stream::empty().boxed();
+    let error = fixture.engine.sort(trips(0..1).schema(), input, &["x".to_owned()]).err().unwrap();
+    assert_eq!(error.to_string(), "there is no column `x` to sort by");
+}
