@@ -21,11 +21,14 @@ pub mod ids;
 pub mod limits;
 pub mod tasks;
 
-pub mod account;
 pub mod audit_log;
 pub mod auth;
 pub mod catalog;
-pub mod dataset;
 pub mod encode;
 pub mod engine;
 pub mod storage;
+
+pub mod account;
+pub mod dataset;
+
+pub mod data_folder;

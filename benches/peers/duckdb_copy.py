@@ -27,11 +27,12 @@ def main() -> None:
     arguments.add_argument("parquet", help="the file to write; one that is there is replaced")
     arguments.add_argument("--sort", metavar="COLUMN", help="order the rows by this column")
     arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--compression", default="snappy", help="of the Parquet file; DuckDB's default is snappy")
     given = arguments.parse_args()
 
     order = f" ORDER BY {quoted(given.sort, chr(34))}" if given.sort else ""
     rows = f"SELECT * FROM read_csv({quoted(given.csv, chr(39))}){order}"
-    copy = f"COPY ({rows}) TO {quoted(given.parquet, chr(39))} (FORMAT parquet, COMPRESSION zstd)"
+    copy = f"COPY ({rows}) TO {quoted(given.parquet, chr(39))} (FORMAT parquet, COMPRESSION {given.compression})"
 
     connection = duckdb.connect(config={"threads": given.threads})
     # A bar on the terminal would be drawn inside the measurement, and between the lines of its reader.

@@ -23,7 +23,9 @@ pub enum Action {
     AdministerUsers,
     /// List, make and revoke API keys.
     ManageKeys,
-    /// Collect garbage, check the store, import by a path on the server.
+    /// Collect garbage, check the store.
+    Maintain,
+    /// Import by a path on the server.
     Operate,
 }
 
@@ -88,7 +90,7 @@ fn allowed(principal: &Principal, action: Action, object: &Object<'_>) -> bool {
     match object {
         O::Service => match action {
             A::CreateDataset | A::FindUsers => true,
-            A::AdministerUsers => admin,
+            A::AdministerUsers | A::Maintain => admin,
             A::Operate => principal.operator,
             _ => false,
         },
@@ -107,6 +109,7 @@ fn allowed(principal: &Principal, action: Action, object: &Object<'_>) -> bool {
 fn denial(action: Action) -> &'static str {
     match action {
         Action::AdministerUsers => "only administrators may manage users",
+        Action::Maintain => "only administrators may check and collect",
         Action::Operate => "only the command line on the server itself may do this",
         _ => "you may not do this",
     }
@@ -126,7 +129,7 @@ mod tests {
     use super::*;
     use crate::error::Code;
 
-    const ACTIONS: [Action; 10] = [
+    const ACTIONS: [Action; 11] = [
         Action::ReadDataset,
         Action::WriteDataset,
         Action::DeleteDataset,
@@ -136,6 +139,7 @@ mod tests {
         Action::ChangePassword,
         Action::AdministerUsers,
         Action::ManageKeys,
+        Action::Maintain,
         Action::Operate,
     ];
 
@@ -156,54 +160,54 @@ mod tests {
         let operator = Principal::operator();
 
         let service = Object::Service;
-        check(&user, service, "fffyyfffff");
-        check(&reader, service, "ffffyfffff");
-        check(&admin, service, "fffyyffyff");
-        check(&admin_reader, service, "ffffyfffff");
-        check(&operator, service, "fffyyffyfy");
+        check(&user, service, "fffyyffffff");
+        check(&reader, service, "ffffyffffff");
+        check(&admin, service, "fffyyffyfyf");
+        check(&admin_reader, service, "ffffyffffff");
+        check(&operator, service, "fffyyffyfyy");
 
         let mine = Object::Dataset { id: &id, owner: &me };
-        check(&user, mine, "yyyfffffff");
-        check(&reader, mine, "yfffffffff");
-        check(&admin, mine, "yyyfffffff");
-        check(&admin_reader, mine, "yfffffffff");
-        check(&operator, mine, "yyyfffffff");
+        check(&user, mine, "yyyffffffff");
+        check(&reader, mine, "yffffffffff");
+        check(&admin, mine, "yyyffffffff");
+        check(&admin_reader, mine, "yffffffffff");
+        check(&operator, mine, "yyyffffffff");
 
         let theirs = Object::Dataset { id: &id, owner: &other };
-        check(&user, theirs, "nnnnnnnnnn");
-        check(&reader, theirs, "nnnnnnnnnn");
-        check(&admin, theirs, "yyyfffffff");
-        check(&admin_reader, theirs, "yfffffffff");
-        check(&operator, theirs, "yyyfffffff");
+        check(&user, theirs, "nnnnnnnnnnn");
+        check(&reader, theirs, "nnnnnnnnnnn");
+        check(&admin, theirs, "yyyffffffff");
+        check(&admin_reader, theirs, "yffffffffff");
+        check(&operator, theirs, "yyyffffffff");
 
         let myself = Object::User(&me);
-        check(&user, myself, "fffffyyfff");
-        check(&reader, myself, "fffffyffff");
-        check(&admin, myself, "fffffyyyff");
-        check(&admin_reader, myself, "fffffyffff");
-        check(&operator, myself, "fffffyfyff");
+        check(&user, myself, "fffffyyffff");
+        check(&reader, myself, "fffffyfffff");
+        check(&admin, myself, "fffffyyyfff");
+        check(&admin_reader, myself, "fffffyfffff");
+        check(&operator, myself, "fffffyfyfff");
 
         let another = Object::User(&other);
-        check(&user, another, "nnnnnnnnnn");
-        check(&reader, another, "nnnnnnnnnn");
-        check(&admin, another, "fffffyfyff");
-        check(&admin_reader, another, "fffffyffff");
-        check(&operator, another, "fffffyfyff");
-        check(&operator, Object::User(&operator.user_id), "fffffyfyff");
+        check(&user, another, "nnnnnnnnnnn");
+        check(&reader, another, "nnnnnnnnnnn");
+        check(&admin, another, "fffffyfyfff");
+        check(&admin_reader, another, "fffffyfffff");
+        check(&operator, another, "fffffyfyfff");
+        check(&operator, Object::User(&operator.user_id), "fffffyfyfff");
 
         for keys in [Object::KeysOf(&me), Object::Key { id: &key, owner: &me }] {
-            check(&user, keys, "ffffffffyf");
-            check(&reader, keys, "ffffffffff");
-            check(&admin, keys, "ffffffffyf");
-            check(&admin_reader, keys, "ffffffffff");
-            check(&operator, keys, "ffffffffyf");
+            check(&user, keys, "ffffffffyff");
+            check(&reader, keys, "fffffffffff");
+            check(&admin, keys, "ffffffffyff");
+            check(&admin_reader, keys, "fffffffffff");
+            check(&operator, keys, "ffffffffyff");
         }
         for keys in [Object::KeysOf(&other), Object::Key { id: &key, owner: &other }] {
-            check(&user, keys, "nnnnnnnnnn");
-            check(&reader, keys, "nnnnnnnnnn");
-            check(&admin, keys, "nnnnnnnnnn");
-            check(&admin_reader, keys, "nnnnnnnnnn");
-            check(&operator, keys, "ffffffffyf");
+            check(&user, keys, "nnnnnnnnnnn");
+            check(&reader, keys, "nnnnnnnnnnn");
+            check(&admin, keys, "nnnnnnnnnnn");
+            check(&admin_reader, keys, "nnnnnnnnnnn");
+            check(&operator, keys, "ffffffffyff");
         }
 
         #[track_caller]

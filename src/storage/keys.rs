@@ -20,6 +20,12 @@ pub fn dataset(id: &DatasetId) -> Path {
     Path::from_iter([ROOT, id.as_str()])
 }
 
+/// The folders of a version's data files: those of the whole, and those of days.
+#[must_use]
+pub fn data_folders(id: &DatasetId, label: &str) -> [Path; 2] {
+    ["data", "partitions"].map(|kind| Path::from_iter([ROOT, id.as_str(), kind, label]))
+}
+
 /// The `index`-th data file of a version.
 #[must_use]
 pub fn data_file(id: &DatasetId, label: &str, index: usize) -> Path {

@@ -1,0 +1,312 @@
+//! Imports: from a file to a published version.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use serde::{Deserialize, Serialize};
+
+use super::decode::{self, BadRow, Contract, Inspection, Misfit, ReadOptions};
+use super::failure;
+use super::progress::{Progress, Stage};
+use super::publish::{Candidate, Draft, Place, columns};
+use super::quarantine;
+use super::rows::{self, Pass, Reading};
+use super::service::{Caller, Datasets, check_description};
+use super::write::{self, Layout, Sizes, Target};
+use crate::auth::{Action, Object, authorize};
+use crate::catalog::manifest::DataFile;
+use crate::catalog::name::{NameKey, check_name};
+use crate::catalog::record::{DatasetRecord, Source, VersionKind};
+use crate::error::Error;
+use crate::ids::DatasetId;
+use crate::limits;
+use crate::storage::keys;
+use crate::tasks;
+
+/// Times that an import starts over because the first rows misled it: once for the encoding, once for
+/// the types, and once more when new columns follow from that.
+const ATTEMPTS_MAX: usize = 4;
+
+/// A file to import.
+#[derive(Debug, Clone)]
+pub struct InputFile {
+    /// Where its bytes are now.
+    pub location: PathBuf,
+    /// What its user calls it; its extension helps to tell the format.
+    pub name: String,
+    /// Set when the file stays where it is, so that a re-import can read it again.
+    pub stays: bool,
+}
+
+/// How a file is to be read and laid out.
+#[derive(Debug, Clone, Default)]
+pub struct ImportOptions {
+    pub read: ReadOptions,
+    pub partition_column: Option<String>,
+    pub sort_column: Option<String>,
+    /// Wrong rows up to this number are set aside; with more the import fails.
+    pub bad_rows_max: u64,
+}
+
+/// A dataset that is to be.
+#[derive(Debug, Clone)]
+pub struct NewDataset {
+    pub name: String,
+    pub description: String,
+    pub file: InputFile,
+    pub options: ImportOptions,
+}
+
+/// A published version, and what its maker should know.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    pub record: DatasetRecord,
+    /// Things that were changed to make the file a table, such as doubled column names.
+    pub warnings: Vec<String>,
+}
+
+/// How a dataset's source is read; kept with it for the next import.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReadContract {
+    /// What the user asked for.
+    pub options: ReadOptions,
+    /// What was found.
+    pub found: Contract,
+    pub bad_rows_max: u64,
+}
+
+/// Rows that are stored and that no manifest names yet.
+pub(super) struct Landed {
+    pub(super) label: String,
+    pub(super) contract: Contract,
+    pub(super) schema: SchemaRef,
+    pub(super) files: Vec<DataFile>,
+    pub(super) bad_rows: Vec<BadRow>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Datasets {
+    /// What a file is, without importing it.
+    ///
+    /// # Errors
+    /// `Invalid` for what cannot be read, naming the place.
+    pub async fn inspect(&self, file: &InputFile, options: &ReadOptions) -> Result<Inspection, Error> {
+        let (source, options) = (source_of(file), options.clone());
+        let limits = self.parts.settings.decode.clone();
+        tasks::blocking(move || {
+            decode::inspect(&source, &options, &limits).map_err(|error| failure::of_file(&error))
+        })
+        .await
+    }
+
+    /// Imports a file as a new dataset.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad name, file or option; `Duplicate` for a name in use; `OverLimit`, `TooLarge`;
+    /// `StorageFull`, `Unavailable`. Nothing of a failed import can be seen.
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        new: NewDataset,
+        progress: Arc<Progress>,
+    ) -> Result<Imported, Error> {
+        authorize(&caller.principal, Action::CreateDataset, &Object::Service)?;
+        let name = check_name(&new.name)?;
+        let description = check_description(new.description)?;
+        check_bad_rows(new.options.bad_rows_max)?;
+        self.name_is_free(&name).await?;
+
+        progress.enter(Stage::Inspecting);
+        let inspection = self.inspect(&new.file, &new.options.read).await?;
+        let id = DatasetId::random();
+        let landed = self.land(&id, 1, &new.file, &new.options, inspection, &progress).await?;
+        progress.enter(Stage::Publishing);
+        let warnings = landed.warnings.clone();
+        let candidate = self.candidate(&id, &new.file, &new.options, landed).await?;
+        let owner_id = caller.principal.user_id.clone();
+        let place = Place::New(Draft { id, name, description, owner_id });
+        let record = self.publish(caller, place, candidate).await?;
+        Ok(Imported { record, warnings })
+    }
+
+    /// Tells before the work that a name is taken; the commit tells again.
+    async fn name_is_free(&self, name: &str) -> Result<(), Error> {
+        let taken = self.parts.stores.datasets.lookup(&[], &[NameKey::of(name)]).await?;
+        match taken.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Duplicate(format!("a dataset named `{name}` exists already"))),
+        }
+    }
+
+    /// Reads, converts, sorts and stores the rows of a file. Starts over when a value does not fit what
+    /// the first rows suggested: types that are found hold for the whole file.
+    pub(super) async fn land(
+        &self,
+        id: &DatasetId,
+        number: u64,
+        file: &InputFile,
+        options: &ImportOptions,
+        inspection: Inspection,
+        progress: &Arc<Progress>,
+    ) -> Result<Landed, Error> {
+        let Inspection { mut contract, schema: typed, mut warnings, .. } = inspection;
+        for _ in 0..ATTEMPTS_MAX {
+            let target = Target {
+                store: Arc::clone(&self.parts.objects),
+                id: id.clone(),
+                label: keys::new_label(number),
+            };
+            progress.enter(Stage::Writing);
+            let reading = self.reading(file, contract.clone(), &typed, options.bad_rows_max);
+            let Pass { schema, batches, tally } = rows::start(&reading, progress).await?;
+            let layout = Layout {
+                sort_column: options.sort_column.clone(),
+                partition_column: options.partition_column.clone(),
+            };
+            let batches = self.in_order(&schema, &layout, batches)?;
+            let sizes = Sizes::new(self.parts.settings.threads);
+            let written = Box::pin(write::write(&target, &schema, &layout, sizes, batches)).await;
+            let files = match (written, tally.take_misfit()) {
+                (Ok(files), None) => files,
+                (Err(error), None) => {
+                    write::discard(&target).await;
+                    return Err(error);
+                }
+                (_, Some(misfit)) => {
+                    write::discard(&target).await;
+                    progress.enter(Stage::Inferring);
+                    contract = self.refit(file, options, contract, &misfit, &mut warnings).await?;
+                    continue;
+                }
+            };
+            let bad_rows = tally.take_bad_rows();
+            return Ok(Landed { label: target.label, contract, schema, files, bad_rows, warnings });
+        }
+        Err(Error::internal("the file contradicts what was found in it, again and again"))
+    }
+
+    /// `typed` is the schema of a file that brings one.
+    pub(super) fn reading(
+        &self,
+        file: &InputFile,
+        contract: Contract,
+        typed: &SchemaRef,
+        bad_rows_max: u64,
+    ) -> Reading {
+        Reading {
+            schema: if contract.format.is_typed() { Arc::clone(typed) } else { contract.schema() },
+            source: source_of(file),
+            contract,
+            limits: self.parts.settings.decode.clone(),
+            threads: self.parts.settings.threads,
+            bad_rows_max,
+        }
+    }
+
+    fn in_order(
+        &self,
+        schema: &SchemaRef,
+        layout: &Layout,
+        batches: write::Batches,
+    ) -> Result<write::Batches, Error> {
+        if let Some(column) = &layout.partition_column {
+            write::day_column(schema, column)?;
+        }
+        if let Some(column) = &layout.sort_column {
+            write::sort_column(schema, column)?;
+        }
+        let by: Vec<String> = layout.partition_column.iter().chain(&layout.sort_column).cloned().collect();
+        match by.is_empty() {
+            true => Ok(batches),
+            false => self.parts.engine.sort(Arc::clone(schema), batches, &by),
+        }
+    }
+
+    /// The contract after a value did not fit it.
+    async fn refit(
+        &self,
+        file: &InputFile,
+        options: &ImportOptions,
+        contract: Contract,
+        misfit: &Misfit,
+        warnings: &mut Vec<String>,
+    ) -> Result<Contract, Error> {
+        let (source, limits) = (source_of(file), self.parts.settings.decode.clone());
+        if let Misfit::Encoding { offset, .. } = *misfit {
+            let read = options.read.clone();
+            let again = tasks::blocking(move || {
+                decode::inspect_again(&source, &read, &limits, offset)
+                    .map_err(|error| failure::of_file(&error))
+            });
+            let again = again.await?;
+            *warnings = again.warnings;
+            return Ok(again.contract);
+        }
+        self.infer_all(file, contract).await
+    }
+
+    /// The contract with types that hold for the whole file.
+    pub(super) async fn infer_all(&self, file: &InputFile, contract: Contract) -> Result<Contract, Error> {
+        let (source, limits) = (source_of(file), self.parts.settings.decode.clone());
+        let threads = self.parts.settings.threads;
+        tasks::blocking(move || {
+            decode::infer_all(&source, &contract, &limits, threads).map_err(|error| failure::of_file(&error))
+        })
+        .await
+    }
+
+    /// Stores the quarantine and describes the version to be.
+    pub(super) async fn candidate(
+        &self,
+        id: &DatasetId,
+        file: &InputFile,
+        options: &ImportOptions,
+        landed: Landed,
+    ) -> Result<Candidate, Error> {
+        let kept = quarantine::write(&self.parts.objects, id, &landed.label, &landed.bad_rows).await?;
+        let source = Source {
+            kind: kind_of(&landed.contract).to_owned(),
+            file_name: file.name.clone(),
+            path: file.stays.then(|| file.location.to_string_lossy().into_owned()),
+        };
+        let read_contract = ReadContract {
+            options: options.read.clone(),
+            found: landed.contract,
+            bad_rows_max: options.bad_rows_max,
+        };
+        Ok(Candidate {
+            label: landed.label,
+            kind: VersionKind::Import,
+            restored_from: None,
+            source,
+            read_contract: serde_json::to_value(read_contract).map_err(Error::internal)?,
+            columns: columns(&landed.schema, &landed.files),
+            partition_column: options.partition_column.clone(),
+            sort_column: options.sort_column.clone(),
+            files: landed.files,
+            quarantine: kept,
+        })
+    }
+}
+
+fn source_of(file: &InputFile) -> decode::Source {
+    decode::Source::Path(file.location.clone())
+}
+
+/// The contract's word for where rows came from.
+fn kind_of(contract: &Contract) -> &'static str {
+    match contract.format {
+        decode::Format::Csv => "local_csv",
+        _ => "local_file",
+    }
+}
+
+pub(super) fn check_bad_rows(accepted: u64) -> Result<(), Error> {
+    if accepted > limits::BAD_ROWS_MAX {
+        let message =
+            format!("`max_bad_rows` is {accepted}; at most {} rows can be set aside", limits::BAD_ROWS_MAX);
+        return Err(Error::invalid_field("max_bad_rows", message));
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! A look into a dataset without a statement: its first rows, the values of a column, all of it.
+
+use std::sync::Arc;
+
+use datafusion::prelude::ident;
+
+use super::service::Datasets;
+use crate::auth::{Action, Principal};
+use crate::catalog::Manifest;
+use crate::catalog::manifest::Column;
+use crate::engine::{AsOf, QueryStream};
+use crate::error::Error;
+use crate::ids::DatasetId;
+
+/// Values of a column that are listed at most; a filter with more is of no use.
+pub const VALUES_MAX: u64 = 1000;
+
+impl Datasets {
+    /// The manifest of the current version, or of the one in force at another time.
+    ///
+    /// # Errors
+    /// `NotFound` for a dataset the caller may not see, or a version that is not kept.
+    pub async fn manifest(
+        &self,
+        principal: &Principal,
+        id: &DatasetId,
+        as_of: Option<AsOf>,
+    ) -> Result<Arc<Manifest>, Error> {
+        let record = self.allowed(principal, Action::ReadDataset, id).await?;
+        let engine = &self.parts.engine;
+        let version = engine.version_as_of(self.parts.stores.datasets.as_ref(), &record, as_of).await?;
+        engine.manifest(&version).await
+    }
+
+    /// The first rows of a version; all of them when `limit` is `None`.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Damaged`.
+    pub async fn rows(&self, manifest: Arc<Manifest>, limit: Option<u64>) -> Result<QueryStream, Error> {
+        self.parts.engine.scan(manifest, None, limit).await
+    }
+
+    /// The different values of a column, without NULL, in their order; at most [`VALUES_MAX`].
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such column.
+    pub async fn values(&self, manifest: Arc<Manifest>, column: &str) -> Result<QueryStream, Error> {
+        let column = find_column(&manifest, column)?;
+        let value = ident(&column.name);
+        let frame = self.parts.engine.table(Arc::clone(&manifest))?;
+        let frame = frame
+            .filter(value.clone().is_not_null())
+            .and_then(|rows| rows.select(vec![value.clone()]))
+            .and_then(datafusion::prelude::DataFrame::distinct)
+            .and_then(|rows| rows.sort(vec![value.sort(true, false)]))
+            .map_err(Error::internal)?;
+        self.parts.engine.stream(frame, Some(VALUES_MAX)).await
+    }
+}
+
+/// The column of this name, to the letter.
+pub(super) fn find_column<'a>(manifest: &'a Manifest, name: &str) -> Result<&'a Column, Error> {
+    let found = manifest.columns.iter().find(|column| column.name == name);
+    found.ok_or_else(|| Error::not_found("column", name))
+}
