@@ -15,11 +15,14 @@
 //! `dataset` (imports, versions) and `account` (sign-in, users, keys) stand beside the engine. The
 //! modules below are in reading order; each opens with what it is, why, and what it must not know.
 
+pub mod cidr;
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod ids;
 pub mod limits;
 pub mod tasks;
+pub mod telemetry;
 
 pub mod account;
 pub mod audit_log;
@@ -29,3 +32,4 @@ pub mod dataset;
 pub mod encode;
 pub mod engine;
 pub mod storage;
+
