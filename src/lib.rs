@@ -28,8 +28,10 @@ pub mod account;
 pub mod audit_log;
 pub mod auth;
 pub mod catalog;
+pub mod data_folder;
 pub mod dataset;
 pub mod encode;
 pub mod engine;
 pub mod storage;
 
+pub mod server;
