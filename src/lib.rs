@@ -34,4 +34,5 @@ pub mod encode;
 pub mod engine;
 pub mod storage;
 
+pub mod cli;
 pub mod server;
