@@ -15,11 +15,14 @@
 //! `dataset` (imports, versions) and `account` (sign-in, users, keys) stand beside the engine. The
 //! modules below are in reading order; each opens with what it is, why, and what it must not know.
 
+pub mod cidr;
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod ids;
 pub mod limits;
 pub mod tasks;
+pub mod telemetry;
 
 pub mod audit_log;
 pub mod auth;
@@ -30,5 +33,8 @@ pub mod storage;
 
 pub mod account;
 pub mod dataset;
+
+pub mod cli;
+pub mod server;
 
 pub mod data_folder;

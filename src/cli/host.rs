@@ -1,0 +1,47 @@
+//! What the command line needs of the composition root, which it does not know.
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::client::InProcess;
+use crate::config::Config;
+use crate::error::Result;
+
+/// Runs the service in this process.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// Runs the service until it is asked to stop.
+    ///
+    /// # Errors
+    /// `Conflict` when another process holds the data folder, or whatever keeps it from starting.
+    async fn serve(&self, config: Config) -> Result<()>;
+
+    /// Finds the service of a data folder: the one that runs on it, or else a new one in this process,
+    /// which does not listen.
+    ///
+    /// # Errors
+    /// `Unavailable` when another process holds the data folder and serves nobody, or whatever keeps it
+    /// from opening.
+    async fn open(&self, config: Config) -> Result<Place>;
+}
+
+/// Where the service of a data folder is.
+#[derive(Debug)]
+pub enum Place {
+    /// Another process serves it there.
+    Running {
+        /// Such as `http://127.0.0.1:8000`.
+        url: String,
+        /// Makes its bearer the operator.
+        operator_token: SecretString,
+    },
+    Here(Local),
+}
+
+/// The service without a socket.
+#[derive(Debug)]
+pub struct Local {
+    pub door: InProcess,
+    /// Makes its bearer the operator.
+    pub operator_token: SecretString,
+}

@@ -1,0 +1,221 @@
+//! `shirabe import`: files in, datasets out.
+//!
+//! Why three files: what to import is decided here, [`send`] takes it to the server by path or by bytes,
+//! [`watch`] follows it to its end. It must not know how a file is read; the server does that.
+
+mod send;
+mod watch;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::Value;
+
+pub(super) use send::{Cargo, absolute, file_form};
+
+use super::client::Client;
+use super::failure::Failure;
+use super::out::Out;
+use super::read_options::{ReadArgs, ReadOptions};
+use super::{inspect, show};
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Files, or folders of which every supported file becomes a dataset
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Name of the dataset; by default the file's, without its endings
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    read: ReadArgs,
+    /// Split the files by the days of this date column
+    #[arg(long, value_name = "COLUMN")]
+    partition_by: Option<String>,
+    /// Sort the rows by this column
+    #[arg(long, value_name = "COLUMN")]
+    sort_by: Option<String>,
+    /// Wrong rows that may be set aside before the import fails
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    max_bad_rows: u64,
+    /// Make a new version of the dataset that has this name
+    #[arg(long)]
+    replace: bool,
+    /// With --replace: go on when columns have changed
+    #[arg(long)]
+    force: bool,
+    /// Only show what would be found
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Everything about an import but its bytes, as the API takes it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ImportOptions {
+    #[serde(flatten)]
+    read: ReadOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition_column: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sort_column: Option<String>,
+    max_bad_rows: u64,
+    replace: bool,
+    force: bool,
+}
+
+impl ImportOptions {
+    /// Options that only say how to read.
+    pub(super) fn reading(read: ReadOptions) -> Self {
+        Self {
+            read,
+            partition_column: None,
+            sort_column: None,
+            max_bad_rows: 0,
+            replace: false,
+            force: false,
+        }
+    }
+}
+
+/// Endings of files that a folder import takes; `.gz` and `.zst` may follow the text ones.
+const ENDINGS: &[&str] =
+    &["csv", "tsv", "ndjson", "jsonl", "xlsx", "parquet", "arrow", "arrows", "feather", "ipc"];
+
+pub(super) async fn run(args: ImportArgs, client: &Client, out: &mut Out) -> Result<(), Failure> {
+    let files = files(&args.paths)?;
+    if args.name.is_some() && files.len() > 1 {
+        let message = format!("`--name` names one dataset, but there are {} files", files.len());
+        return Err(Failure::Usage(message));
+    }
+    let options = ImportOptions {
+        read: args.read.options()?,
+        partition_column: args.partition_by,
+        sort_column: args.sort_by,
+        max_bad_rows: args.max_bad_rows,
+        replace: args.replace,
+        force: args.force,
+    };
+    for file in files {
+        let name = args.name.clone().unwrap_or_else(|| dataset_name(&file));
+        if args.dry_run {
+            inspect::show_file(client, &file, &options, out).await?;
+        } else {
+            let cargo = Cargo { file: &file, name: &name, options: &options };
+            let result = send::import(cargo, client, out).await?;
+            summarise(&name, &result, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// What was found and made, so that a wrong guess is seen at once.
+fn summarise(name: &str, result: &Value, out: &mut Out) -> Result<(), Failure> {
+    if result["import_status"] == "pending_confirmation" {
+        let changes = result["schema_changes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let columns = [("CHANGE", "type"), ("COLUMN", "column"), ("WAS", "old_type"), ("IS", "new_type")];
+        show::list(&columns, changes, out)?;
+        return Err(Failure::Api(super::failure::ApiFailure {
+            code: "CONFLICT".to_owned(),
+            message: format!("the columns of `{name}` would change: nothing was written; `--force` goes on"),
+            details: Value::Null,
+            statement: None,
+        }));
+    }
+    out.line(format_args!(
+        "{name}: {} rows, {} columns, version {} ({})",
+        show::text(&result["row_count"]),
+        show::text(&result["column_count"]),
+        show::text(&result["version"]),
+        show::text(&result["dataset_id"]),
+    ))?;
+    inspect::found(result, out)
+}
+
+/// The files that the paths stand for, in the order of their names.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        let failed = |cause: std::io::Error| Failure::File(format!("`{}`: {cause}", path.display()));
+        if std::fs::metadata(path).map_err(failed)?.is_file() {
+            files.push(path.clone());
+            continue;
+        }
+        let mut inside = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(failed)? {
+            let entry = entry.map_err(failed)?.path();
+            if entry.is_file() && is_supported(&entry) {
+                inside.push(entry);
+            }
+        }
+        if inside.is_empty() {
+            let endings = ENDINGS.join(", ");
+            let path = path.display();
+            return Err(Failure::File(format!(
+                "`{path}` holds no file that can be imported: expected {endings}"
+            )));
+        }
+        inside.sort();
+        files.append(&mut inside);
+    }
+    Ok(files)
+}
+
+fn is_supported(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+    !name.starts_with('.') && name.rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending))
+}
+
+/// The file's name without its known endings.
+fn dataset_name(file: &Path) -> String {
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut stem = name.as_str();
+    for _ in 0..2 {
+        match stem.rsplit_once('.') {
+            Some((before, ending)) if !before.is_empty() && is_known(ending) => stem = before,
+            _ => break,
+        }
+    }
+    stem.to_owned()
+}
+
+fn is_known(ending: &str) -> bool {
+    let ending = ending.to_ascii_lowercase();
+    ENDINGS.contains(&ending.as_str()) || ["gz", "zst", "txt"].contains(&ending.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dataset_is_named_after_its_file() {
+        check("/x/売上.csv", "売上");
+        check("flights.csv.gz", "flights");
+        check("v1.2 data.parquet", "v1.2 data");
+        check("README", "README");
+        check(".csv", ".csv");
+
+        #[track_caller]
+        fn check(file: &str, expected: &str) {
+            assert_eq!(dataset_name(Path::new(file)), expected);
+        }
+    }
+
+    #[test]
+    fn a_folder_gives_its_supported_files_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.CSV", "a.csv.zst", "notes.md", ".hidden.csv", "c.parquet"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = files(&[folder.path().to_owned()]).unwrap();
+        let names: Vec<_> = found.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["a.csv.zst", "b.CSV", "c.parquet"]);
+
+        let empty = tempfile::tempdir().unwrap();
+        let failure = files(&[empty.path().to_owned()]).unwrap_err();
+        assert!(failure.to_string().contains("holds no file"), "{failure}");
+        assert!(files(&[PathBuf::from("/nowhere/a.csv")]).is_err());
+    }
+}

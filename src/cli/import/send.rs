@@ -1,0 +1,77 @@
+//! Taking a file to the server: by its path where the server sees this disk, else byte by byte.
+
+use std::path::Path;
+
+use futures::StreamExt as _;
+use indicatif::ProgressBar;
+use reqwest::multipart::{Form, Part};
+use reqwest::{Body, Method};
+use serde_json::{Value, json};
+use tokio_util::io::ReaderStream;
+
+use super::super::client::Client;
+use super::super::failure::Failure;
+use super::super::out::Out;
+use super::super::progress::Progress;
+use super::{ImportOptions, watch};
+
+/// One file on its way to become a dataset.
+#[derive(Clone, Copy)]
+pub(in crate::cli) struct Cargo<'a> {
+    pub(in crate::cli) file: &'a Path,
+    pub(in crate::cli) name: &'a str,
+    pub(in crate::cli) options: &'a ImportOptions,
+}
+
+/// Bytes that are read at once; large, because each piece is a system call here and there.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// Imports one file and follows it to its end.
+pub(super) async fn import(cargo: Cargo<'_>, client: &Client, out: &mut Out) -> Result<Value, Failure> {
+    let progress = Progress::start(cargo.name, out);
+    let request = if client.shares_disk() {
+        let path = absolute(cargo.file)?;
+        let body = json!({ "paths": [path], "name": cargo.name, "options": cargo.options });
+        client.request(Method::POST, &["datasets", "path-import"]).json(&body)
+    } else {
+        let form = file_form(cargo, &progress).await?;
+        client.request(Method::POST, &["datasets"]).multipart(form)
+    };
+    let started: Value = client.fetch(request.header("prefer", "respond-async")).await?;
+    match started["import_id"].as_str() {
+        Some(id) => watch::follow(id, progress, client, out).await,
+        // A server may finish a small import at once.
+        None => Ok(started),
+    }
+}
+
+/// The file and what is said about it, as a form whose bytes are read while they are sent.
+pub(in crate::cli) async fn file_form(cargo: Cargo<'_>, progress: &Progress) -> Result<Form, Failure> {
+    let failed = |cause: std::io::Error| Failure::File(format!("`{}`: {cause}", cargo.file.display()));
+    let file = tokio::fs::File::open(cargo.file).await.map_err(failed)?;
+    let length = file.metadata().await.map_err(failed)?.len();
+    let bar = progress.upload_bar(length);
+    let pieces = ReaderStream::with_capacity(file, PIECE_BYTES).inspect(move |piece| {
+        if let (Some(bar), Ok(piece)) = (&bar, piece) {
+            ProgressBar::inc(bar, piece.len() as u64);
+        }
+    });
+    let file_name = cargo.file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let part = Part::stream_with_length(Body::wrap_stream(pieces), length);
+    let options = serde_json::to_string(cargo.options)
+        .map_err(|cause| Failure::Usage(format!("the options cannot be sent: {cause}")))?;
+    // The options first: the server needs them before it can start on the file.
+    Ok(Form::new()
+        .text("name", cargo.name.to_owned())
+        .text("options", options)
+        .part("file", part.file_name(file_name.unwrap_or_default())))
+}
+
+/// The path as the server needs it, whose working folder is another.
+pub(in crate::cli) fn absolute(file: &Path) -> Result<String, Failure> {
+    let failed = |cause: std::io::Error| Failure::File(format!("`{}`: {cause}", file.display()));
+    let path = std::fs::canonicalize(file).map_err(failed)?;
+    path.into_os_string().into_string().map_err(|path| {
+        Failure::File(format!("`{}` is not text in UTF-8: rename the file", path.to_string_lossy()))
+    })
+}

@@ -1,0 +1,71 @@
+//! `shirabe query`: one statement, from the arguments, a file or standard input.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::PathBuf;
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::json;
+
+use super::client::Client;
+use super::failure::Failure;
+use super::format::Format;
+use super::out::Out;
+use super::results;
+use super::sink::Sink;
+
+#[derive(Debug, Args)]
+pub(super) struct QueryArgs {
+    /// The statement; by default it is read from standard input
+    #[arg(conflicts_with = "file")]
+    sql: Option<String>,
+    /// Read the statement from a file
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Read the datasets as they were: a version number or an RFC 3339 time
+    #[arg(long, value_name = "WHEN")]
+    as_of: Option<String>,
+    /// Form of the result; by default a table in a terminal, and CSV in a pipe
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Write the result to a file, whose ending tells the form
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) async fn run(args: QueryArgs, client: &Client, out: &mut Out) -> Result<(), Failure> {
+    let format = Format::choose(args.format, args.output.as_deref(), out.is_terminal())?;
+    let statement = statement(&args)?;
+    let wire = if format == Format::Parquet { Format::Arrow } else { format };
+    let body = json!({ "sql": statement, "as_of": args.as_of, "format": wire.api_name() });
+    let request = client.request(Method::POST, &["query"]).json(&body);
+    let response = client.send(request).await.map_err(|failure| failure.about(&statement))?;
+    let written = match format {
+        Format::Table if args.output.is_none() => results::table(response, out).await,
+        Format::Table => {
+            return Err(Failure::Usage("a table is only for reading: choose another form".to_owned()));
+        }
+        Format::Parquet => results::parquet(response, Sink::open(args.output.as_deref(), out)?).await,
+        _ => results::copy(response, format, Sink::open(args.output.as_deref(), out)?).await,
+    };
+    written.map_err(|failure| failure.about(&statement))
+}
+
+fn statement(args: &QueryArgs) -> Result<String, Failure> {
+    if let Some(sql) = &args.sql {
+        return Ok(sql.clone());
+    }
+    if let Some(file) = &args.file {
+        return std::fs::read_to_string(file)
+            .map_err(|cause| Failure::File(format!("`{}` cannot be read: {cause}", file.display())));
+    }
+    if std::io::stdin().is_terminal() {
+        let message = "no statement: give one as an argument, with -f FILE, or through a pipe";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let mut sql = String::new();
+    std::io::stdin()
+        .read_to_string(&mut sql)
+        .map_err(|cause| Failure::File(format!("standard input cannot be read: {cause}")))?;
+    Ok(sql)
+}

@@ -1,0 +1,126 @@
+//! `shirabe users`: who may sign in. Passwords are asked for or piped in, never given as an argument:
+//! arguments are seen by everybody on the machine.
+
+use std::io::{BufRead as _, IsTerminal as _};
+
+use clap::{Args, Subcommand, ValueEnum};
+use reqwest::Method;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::failure::{ApiFailure, Failure};
+use super::out::Out;
+use super::show;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UsersCommand {
+    /// Add a user
+    Add(AddArgs),
+    /// List all users
+    List,
+    /// Let a user sign in no more; ends their tokens and keys
+    Disable { email: String },
+    /// Let a disabled user sign in again
+    Enable { email: String },
+    /// Give a user a new password; ends their tokens
+    Passwd(PasswdArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddArgs {
+    email: String,
+    #[arg(long, value_enum, default_value = "user")]
+    role: Role,
+    /// By default the part of the address before the @
+    #[arg(long)]
+    name: Option<String>,
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PasswdArgs {
+    email: String,
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Role {
+    Admin,
+    User,
+}
+
+pub(super) async fn run(command: UsersCommand, client: &Client, out: &mut Out) -> Result<(), Failure> {
+    match command {
+        UsersCommand::Add(args) => add(args, client, out).await,
+        UsersCommand::List => list(client, out).await,
+        UsersCommand::Disable { email } => set(client, &email, &json!({ "disabled": true })).await,
+        UsersCommand::Enable { email } => set(client, &email, &json!({ "disabled": false })).await,
+        UsersCommand::Passwd(args) => {
+            let password = password(args.password_stdin)?;
+            set(client, &args.email, &json!({ "password": password.expose_secret() })).await
+        }
+    }
+}
+
+async fn add(args: AddArgs, client: &Client, out: &mut Out) -> Result<(), Failure> {
+    let password = password(args.password_stdin)?;
+    let role = match args.role {
+        Role::Admin => "admin",
+        Role::User => "user",
+    };
+    let body = json!({
+        "email": args.email,
+        "name": args.name.unwrap_or_default(),
+        "role": role,
+        "password": password.expose_secret(),
+    });
+    let user: Value = client.post(&["users"], &body).await?;
+    out.line(show::text(&user["id"]))
+}
+
+async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {
+    let request = client.request(Method::GET, &["users"]).query(&[("all", "true"), ("limit", "100")]);
+    let users: Vec<Value> = client.fetch(request).await?;
+    let columns =
+        [("EMAIL", "email"), ("NAME", "name"), ("ROLE", "role"), ("DISABLED", "disabled"), ("ID", "id")];
+    show::list(&columns, &users, out)
+}
+
+async fn set(client: &Client, email: &str, change: &Value) -> Result<(), Failure> {
+    let id = find(client, email).await?;
+    client.put::<Value>(&["users", &id], change).await.map(drop)
+}
+
+/// The id of the user with exactly this address.
+pub(super) async fn find(client: &Client, email: &str) -> Result<String, Failure> {
+    let request = client.request(Method::GET, &["users"]).query(&[("q", email), ("limit", "100")]);
+    let users: Vec<Value> = client.fetch(request).await?;
+    let wanted = email.trim().to_lowercase();
+    let user = users.iter().find(|user| user["email"].as_str() == Some(&wanted));
+    let id = user.and_then(|user| user["id"].as_str()).map(str::to_owned);
+    id.ok_or_else(|| Failure::Api(ApiFailure::not_found(format!("no user `{email}`"))))
+}
+
+/// A password from a person who types it twice, or from a pipe.
+fn password(from_stdin: bool) -> Result<SecretString, Failure> {
+    let unreadable = |cause: std::io::Error| Failure::File(format!("the password cannot be read: {cause}"));
+    if from_stdin {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map_err(unreadable)?;
+        return Ok(SecretString::from(line.trim_end_matches(['\r', '\n'])));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage("no terminal to ask at: use --password-stdin".to_owned()));
+    }
+    let first = rpassword::prompt_password("Password: ").map_err(unreadable)?;
+    let second = rpassword::prompt_password("Again: ").map_err(unreadable)?;
+    if first != second {
+        return Err(Failure::Usage("the two passwords differ".to_owned()));
+    }
+    Ok(SecretString::from(first))
+}

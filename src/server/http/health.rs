@@ -1,0 +1,82 @@
+//! Whether the service is alive, ready, and in what state.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use axum::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::envelope::Reply;
+use super::error::{ApiError, ApiResult, ErrorReply};
+use super::extract::Caller;
+use super::state::AppState;
+use crate::error::Error;
+
+/// Looks at the parts that the service stands on. The composition root implements it, because only it
+/// knows which parts there are.
+#[async_trait]
+pub trait HealthProbe: fmt::Debug + Send + Sync {
+    /// Asks each part now. A part that fails is told in the report, not by an error.
+    async fn check(&self) -> HealthReport;
+}
+
+/// The state of the service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct HealthReport {
+    pub version: String,
+    pub uptime_s: u64,
+    pub store: PartHealth,
+    pub storage: PartHealth,
+    /// Bytes left on the disk of the data folder; absent where that cannot be known.
+    pub free_disk_bytes: Option<u64>,
+    pub dataset_count: Option<u64>,
+    pub running_query_count: Option<u64>,
+    pub running_import_count: Option<u64>,
+}
+
+/// Whether one part answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PartHealth {
+    Ok,
+    Failing,
+}
+
+/// `{"status":"ok"}`, to the letter: probes compare it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct HealthView {
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+/// Alive.
+#[utoipa::path(get, path = "/api/health", tag = "health", security(()), responses((status = 200, body = HealthView)))]
+pub(super) async fn alive() -> Json<HealthView> {
+    Json(HealthView { status: "ok" })
+}
+
+/// Ready for requests; not while starting or stopping.
+#[utoipa::path(get, path = "/api/health/ready", tag = "health", security(()),
+    responses((status = 200, body = HealthView), (status = 503, body = ErrorReply)))]
+pub(super) async fn ready(app: AppState) -> ApiResult<Json<HealthView>> {
+    if app.readiness.is_ready() {
+        return Ok(Json(HealthView { status: "ok" }));
+    }
+    let message = "the service is starting or stopping".to_owned();
+    Err(ApiError(Error::Unavailable { message, cause: None }))
+}
+
+/// The state of each part, for signed-in callers.
+#[utoipa::path(get, path = "/api/health/detail", tag = "health",
+    responses((status = 200, body = Reply<HealthReport>), (status = 401, body = ErrorReply)))]
+pub(super) async fn detail(app: AppState, _caller: Caller) -> Reply<HealthReport> {
+    Reply::of(app.health.check().await)
+}
+
+/// All metrics, in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "health", security(()),
+    responses((status = 200, body = String, content_type = "text/plain")))]
+pub(super) async fn metrics(app: AppState) -> ([(axum::http::HeaderName, &'static str); 1], String) {
+    ([(axum::http::header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render())
+}

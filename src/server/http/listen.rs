@@ -1,0 +1,128 @@
+//! Listening: connections in, a graceful end out.
+//!
+//! Connections are served by hyper directly, because a slow or silent client must not hold one for ever
+//! and the framework's own loop has no deadline for headers.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tower::ServiceExt as _;
+
+use super::{AppState, Peer};
+use crate::telemetry;
+
+/// How long a client may take to send the head of a request, also the first after it connected.
+const HEAD_DEADLINE: Duration = Duration::from_secs(15);
+/// How long answers may take to finish once the service was asked to stop.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
+/// Connections at once; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 4096;
+/// Pause after an accept that failed, most often for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop` is done, then says that it is not ready, lets open answers finish, and returns.
+pub async fn serve(listener: TcpListener, router: Router, app: AppState, stop: impl Future<Output = ()>) {
+    let (closing, closed) = watch::channel(());
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    let mut upkeep = tokio::time::interval(telemetry::UPKEEP_INTERVAL);
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            _ = upkeep.tick() => app.metrics.upkeep(),
+            Some(_) = connections.join_next() => {}
+            (slot, accepted) = accept(&listener, &slots) => match accepted {
+                Ok((stream, peer)) => {
+                    let connection = connection(stream, peer, router.clone(), closed.clone());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(slot);
+                    });
+                }
+                Err(cause) => {
+                    tracing::warn!(error = %cause, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    app.readiness.set(false);
+    drop(listener);
+    // Every connection hears this, finishes the answer it is at, and closes.
+    closing.send_replace(());
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_DEADLINE, drained).await.is_err() {
+        tracing::warn!(connections = connections.len(), "stopped before all answers were complete");
+    }
+}
+
+/// Waits for a free slot and a connection to put into it. Dropping the future loses neither.
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> (Option<tokio::sync::OwnedSemaphorePermit>, std::io::Result<(TcpStream, SocketAddr)>) {
+    // The semaphore is never closed, so there is always a permit in the end.
+    let slot = Arc::clone(slots).acquire_owned().await.ok();
+    (slot, listener.accept().await)
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut closed: watch::Receiver<()>) {
+    // Only a matter of speed: small answers should not wait for more bytes.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: Request<Incoming>| answer(router.clone(), peer, request));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        _ = closed.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(cause) = outcome {
+        tracing::debug!(error = %cause, "a connection ended early");
+    }
+}
+
+async fn answer(
+    router: Router,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(Peer(peer));
+    router.oneshot(request).await
+}
+
+/// Done when the process is asked to stop, by Ctrl-C or by a service manager.
+///
+/// # Errors
+/// When the signals cannot be watched.
+pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

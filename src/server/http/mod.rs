@@ -1,0 +1,116 @@
+//! HTTP: every route on this screen, one file a resource.
+//!
+//! Why so: the document at `/api/openapi.json` is made from the same lines that make the routes, so the
+//! two cannot differ. A handler extracts, asks the domain once with the principal, and shows a view; who
+//! may do what is decided below. It must not know a backend, the environment, or another door.
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse, Response};
+use axum::{Router, middleware};
+use metrics::counter;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+mod auth;
+mod client_address;
+mod context;
+mod docs;
+mod envelope;
+mod error;
+mod extract;
+mod headers;
+mod health;
+mod identify;
+mod in_process;
+mod keys;
+mod listen;
+mod observe;
+mod rate_limit;
+mod state;
+mod users;
+
+pub use client_address::Peer;
+pub use health::{HealthProbe, HealthReport, PartHealth};
+pub use in_process::InProcess;
+pub use listen::{serve, stop_signal};
+pub use rate_limit::{RateLimits, Rates};
+pub use state::{AppState, HttpSettings, OperatorToken, Readiness, Services};
+
+use crate::error::Error;
+use crate::telemetry::PANICS;
+
+/// Longest body of routes that say nothing else.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Longest body of a sign-in: hashing a longer password would only cost us.
+const SIGN_IN_BYTES_MAX: usize = 4 * 1024;
+/// How long a client may be silent while it sends a body.
+const BODY_SILENCE: Duration = Duration::from_secs(30);
+
+/// The whole door: routes, then the layers that every request passes, the last one first.
+pub fn router(app: AppState) -> Router {
+    let (router, document) = routes(&app).split_for_parts();
+    let mut router = router
+        .merge(docs::routes(document))
+        .fallback(|| async { error::ApiError(Error::not_found("such path", "here")) })
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE));
+    if let Some(cors) = headers::cors(&app.settings.cors_origins) {
+        router = router.layer(cors);
+    }
+    router
+        .layer(middleware::from_fn(headers::secure))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(observe::observe))
+        .with_state(app)
+}
+
+/// Every route of the API.
+fn routes(app: &AppState) -> OpenApiRouter<AppState> {
+    let open = OpenApiRouter::with_openapi(docs::ApiDocument::openapi())
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics));
+
+    let sign_in = OpenApiRouter::new()
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::setup))
+        .layer(DefaultBodyLimit::max(SIGN_IN_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(app.clone(), identify::limit_sign_in));
+
+    let signed_in = OpenApiRouter::new()
+        .routes(routes!(health::detail))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::me))
+        .routes(routes!(auth::change_password))
+        .routes(routes!(users::search, users::add))
+        .routes(routes!(users::get, users::change))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::revoke))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(app.clone(), identify::identify));
+
+    open.merge(sign_in).merge(signed_in)
+}
+
+/// 405 in our envelope. The framework adds `Allow`.
+async fn method_not_allowed(method: axum::http::Method) -> Response {
+    let error = Error::invalid(format!("this path does not take `{method}`: see the header `Allow`"));
+    let mut response = error::ApiError(error).into_response();
+    *response.status_mut() = axum::http::StatusCode::METHOD_NOT_ALLOWED;
+    response
+}
+
+/// A panic is a bug: the caller gets our envelope, the log gets the message.
+fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    counter!(PANICS).increment(1);
+    let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
+    error::ApiError(Error::internal(message.unwrap_or_else(|| "a panic without a message".to_owned())))
+        .into_response()
+}

@@ -1,0 +1,213 @@
+//! Logs and metrics: how they are set up, and the names of all metrics in one list.
+//!
+//! Why here: whoever alarms on a metric or greps a log reads this file and nothing else. Code that counts
+//! something uses a name from [`METRICS`] with the `metrics` macros. It must not know who counts what.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+use crate::config::{LogConfig, LogFormat, LogLevel};
+use crate::error::{Error, Result};
+
+/// Answers, by `method`, `route` (the template, never the path) and `status`.
+pub const HTTP_REQUESTS: &str = "shirabe_http_requests_total";
+/// Seconds until the head of the answer, by `method` and `route`.
+pub const HTTP_DURATION: &str = "shirabe_http_request_duration_seconds";
+/// Requests whose answer is not complete.
+pub const HTTP_IN_FLIGHT: &str = "shirabe_http_requests_in_flight";
+/// Calls that were refused by a rate limit, by `limit`.
+pub const RATE_LIMITED: &str = "shirabe_rate_limited_total";
+/// Sign-ins that failed.
+pub const LOGIN_FAILURES: &str = "shirabe_login_failures_total";
+/// Audit records that could not be written.
+pub const AUDIT_WRITE_FAILURES: &str = "shirabe_audit_write_failures_total";
+/// Requests that ended in a panic, which is a bug.
+pub const PANICS: &str = "shirabe_panics_total";
+/// CPU time of the process.
+pub const PROCESS_CPU: &str = "process_cpu_seconds_total";
+/// Memory of the process that is in RAM.
+pub const PROCESS_MEMORY: &str = "process_resident_memory_bytes";
+/// Threads of the process.
+pub const PROCESS_THREADS: &str = "process_threads";
+
+/// What a metric is, as Prometheus shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// Every metric: name, kind and help.
+pub const METRICS: &[(&str, Kind, &str)] = &[
+    (HTTP_REQUESTS, Kind::Counter, "answers by method, route and status"),
+    (HTTP_DURATION, Kind::Histogram, "seconds until the head of the answer by method and route"),
+    (HTTP_IN_FLIGHT, Kind::Gauge, "requests whose answer is not complete"),
+    (RATE_LIMITED, Kind::Counter, "calls refused by a rate limit, by limit"),
+    (LOGIN_FAILURES, Kind::Counter, "sign-ins that failed"),
+    (AUDIT_WRITE_FAILURES, Kind::Counter, "audit records that could not be written"),
+    (PANICS, Kind::Counter, "requests that ended in a panic"),
+    (PROCESS_CPU, Kind::Gauge, "CPU time of the process in seconds"),
+    (PROCESS_MEMORY, Kind::Gauge, "memory of the process that is in RAM, in bytes"),
+    (PROCESS_THREADS, Kind::Gauge, "threads of the process"),
+];
+
+/// Bounds of the duration buckets in seconds: from a cached answer to a query at its deadline.
+const DURATION_BUCKETS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// How often samples are folded into buckets when nobody scrapes.
+pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Sends log lines to standard error. A second call in one process changes nothing.
+pub fn init_logs(config: LogConfig, stderr_is_terminal: bool) {
+    let level = match config.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    // Libraries below INFO would print statements and paths, so the chosen level is for our own lines.
+    let libraries = level.min(LevelFilter::INFO);
+    let filter = EnvFilter::new(format!("{libraries},shirabe={level}"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_span_events(FmtSpan::NONE)
+        .with_target(false);
+    let by_terminal = if stderr_is_terminal { LogFormat::Console } else { LogFormat::Json };
+    // The error says that logs were set up before, which is fine.
+    let _ = match config.format.unwrap_or(by_terminal) {
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+        LogFormat::Console => builder.with_ansi(stderr_is_terminal).try_init(),
+    };
+}
+
+/// The numbers of this process.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// Starts counting, once a process; later calls return the same numbers.
+    ///
+    /// # Errors
+    /// `Internal` when another recorder was installed first.
+    pub fn install() -> Result<Self> {
+        static INSTALLED: OnceLock<Result<Metrics, String>> = OnceLock::new();
+        INSTALLED.get_or_init(|| start().map_err(|cause| cause.to_string())).clone().map_err(Error::internal)
+    }
+
+    /// All numbers in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        observe_process();
+        self.0.render()
+    }
+
+    /// Folds samples into buckets. To be called every [`UPKEEP_INTERVAL`], so that a service which nobody
+    /// scrapes does not keep each sample.
+    pub fn upkeep(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+fn start() -> Result<Metrics, Box<dyn std::error::Error>> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATION_BUCKETS)?
+        .build_recorder();
+    let metrics = Metrics(recorder.handle());
+    metrics::set_global_recorder(recorder)?;
+    describe();
+    Ok(metrics)
+}
+
+fn describe() {
+    for (name, kind, help) in METRICS.iter().copied() {
+        match kind {
+            Kind::Counter => describe_counter!(name, help),
+            Kind::Gauge => describe_gauge!(name, help),
+            Kind::Histogram => describe_histogram!(name, Unit::Seconds, help),
+        }
+    }
+}
+
+/// Reads what Linux tells about this process; elsewhere these numbers are left out.
+fn observe_process() {
+    if let Some(status) = read_proc("/proc/self/status") {
+        if let Some(kib) = field(&status, "VmRSS:") {
+            gauge!(PROCESS_MEMORY).set(kib * 1024.0);
+        }
+        if let Some(threads) = field(&status, "Threads:") {
+            gauge!(PROCESS_THREADS).set(threads);
+        }
+    }
+    if let Some(seconds) = read_proc("/proc/self/stat").as_deref().and_then(cpu_seconds) {
+        gauge!(PROCESS_CPU).set(seconds);
+    }
+}
+
+fn read_proc(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+/// The number after `name` in the form of `/proc/self/status`.
+fn field(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// User and system time in the form of `/proc/self/stat`. The command in brackets may hold blanks, so
+/// fields count from behind it. The kernel tells these times in hundredths on every machine.
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let user: f64 = fields.next()?.parse().ok()?;
+    let system: f64 = fields.next()?.parse().ok()?;
+    Some((user + system) / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_tells_is_read() {
+        let status = "Name:\tshirabe\nVmRSS:\t   12345 kB\nThreads:\t7\n";
+        assert_eq!(field(status, "VmRSS:"), Some(12345.0));
+        assert_eq!(field(status, "Threads:"), Some(7.0));
+        assert_eq!(field(status, "VmSwap:"), None);
+        let stat = "42 (a (b) c) S 1 1 1 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 7 0 100 0 0";
+        assert_eq!(cpu_seconds(stat), Some(3.0));
+        assert_eq!(cpu_seconds("nonsense"), None);
+    }
+
+    #[test]
+    fn metrics_are_rendered_with_their_help() {
+        let metrics = Metrics::install().unwrap();
+        metrics::counter!(HTTP_REQUESTS, "route" => "/api/health").increment(1);
+        let text = metrics.render();
+        assert!(text.contains("# HELP shirabe_http_requests_total answers by method"), "{text}");
+        assert!(text.contains("shirabe_http_requests_total{route=\"/api/health\"}"), "{text}");
+    }
+
+    #[test]
+    fn names_follow_the_conventions_of_prometheus() {
+        for (name, kind, help) in METRICS.iter().copied() {
+            assert_eq!(kind == Kind::Counter, name.ends_with("_total") && name != PROCESS_CPU, "{name}");
+            assert!(!help.is_empty(), "{name}");
+        }
+    }
+}
