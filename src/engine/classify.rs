@@ -2,9 +2,12 @@
 //! releases, and here is where that is felt, and nowhere else.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+use std::sync::{Arc, LazyLock};
+
 use arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateDefaults;
 use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
@@ -14,6 +17,17 @@ use crate::storage;
 
 /// Near names to offer.
 const SUGGESTIONS_MAX: usize = 3;
+
+/// The functions a statement may call. DataFusion suggests one too, but by a measure that takes `coutn`
+/// for `cot`.
+static FUNCTIONS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let scalar = SessionStateDefaults::default_scalar_functions();
+    let aggregate = SessionStateDefaults::default_aggregate_functions();
+    let window = SessionStateDefaults::default_window_functions();
+    let scalar = scalar.iter().map(|function| function.name().to_owned());
+    let aggregate = aggregate.iter().map(|function| function.name().to_owned());
+    scalar.chain(aggregate).chain(window.iter().map(|function| function.name().to_owned())).collect()
+});
 
 /// What a caller is told of a file that a query could not read.
 const DATA_FILE: &str = "a data file of the dataset";
@@ -32,7 +46,7 @@ fn by_kind(error: DataFusionError, place: Option<Place>) -> Error {
             Some(first) => classify(first),
             None => Error::internal("a collection of no errors"),
         },
-        E::Shared(shared) => match std::sync::Arc::try_unwrap(shared) {
+        E::Shared(shared) => match Arc::try_unwrap(shared) {
             Ok(inner) => by_kind(inner, place),
             Err(shared) => by_reference(&shared, place),
         },
@@ -186,9 +200,9 @@ pub(super) fn with_hint(message: String, suggestions: &[String]) -> String {
     }
 }
 
-/// A fault met while running. Text that names stored objects is not for the caller.
+/// A fault met while running.
 fn execution(message: &str) -> Error {
-    if message.contains("datasets/") || message.contains("shirabe://") {
+    if names_objects(message) {
         return Error::internal(message.to_owned());
     }
     Error::BadData(tidy(message))
@@ -229,7 +243,7 @@ fn parquet(error: ParquetError) -> Error {
         ParquetError::External(cause) => external(cause),
         ParquetError::NYI(message) => Error::NotSupported(tidy(&message)),
         ParquetError::General(message) | ParquetError::EOF(message) | ParquetError::ArrowError(message) => {
-            damaged(first_line(&message))
+            unreadable(&message)
         }
         ParquetError::IndexOutOfBound(..)
         | ParquetError::NeedMoreData(_)
@@ -239,8 +253,28 @@ fn parquet(error: ParquetError) -> Error {
     }
 }
 
+/// The Parquet reader turns what the object store said into text, with the key in it.
+fn unreadable(message: &str) -> Error {
+    tracing::error!(message, "a data file cannot be read");
+    if !message.contains("Object Store error") {
+        return damaged(if names_objects(message) { "it cannot be read" } else { first_line(message) });
+    }
+    if message.contains(" not found: ") {
+        return damaged("it is missing");
+    }
+    Error::Unavailable {
+        message: "the object store cannot be read".to_owned(),
+        cause: Some(message.to_owned().into()),
+    }
+}
+
 fn damaged(reason: &str) -> Error {
     Error::Damaged { object: DATA_FILE.to_owned(), reason: tidy(reason) }
+}
+
+/// Text that names stored objects is for the log, not for the caller.
+fn names_objects(message: &str) -> bool {
+    message.contains("datasets/") || message.contains("shirabe://")
 }
 
 /// Our error for one of the object store's. Keys stay in the log.

@@ -192,7 +192,7 @@ impl Engine {
             tables.push((table.name.clone(), provider));
         }
         let mut state = self.0.sessions.open(Some(spec.now), tables)?;
-        session::set_time_zone(&mut state, &spec.time_zone);
+        session::set_time_zone(&mut state, &spec.time_zone)?;
         let plan = state.statement_to_plan(statement.parsed).await.map_err(classify)?;
         session::check_read_only(&plan)?;
         Ok((state, plan))

@@ -8,9 +8,9 @@ use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
     MemorySchemaProvider, SchemaProvider, TableProvider,
 };
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::{SQLOptions, SessionState};
 use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::prelude::SessionConfig;
@@ -80,11 +80,27 @@ impl Sessions {
     }
 }
 
-/// The same session with another zone for timestamps that have none.
-pub(super) fn set_time_zone(state: &mut SessionState, time_zone: &str) {
+/// Sets the zone of timestamps that have none, for the rest of the session.
+///
+/// # Errors
+/// `Internal` when a function cannot be replaced by itself.
+pub(super) fn set_time_zone(state: &mut SessionState, time_zone: &str) -> Result<()> {
+    if state.config_options().execution.time_zone.as_deref() == Some(time_zone) {
+        return Ok(());
+    }
     state.config_mut().options_mut().execution.time_zone = Some(time_zone.to_owned());
     let options = Arc::clone(state.config_options());
+    // Some functions, such as `now`, took the zone over when they were registered.
+    let renewed: Vec<_> = state
+        .scalar_functions()
+        .values()
+        .filter_map(|function| function.inner().with_updated_config(&options))
+        .collect();
+    for function in renewed {
+        state.register_udf(Arc::new(function)).map_err(classify)?;
+    }
     state.execution_props_mut().config_options = Some(options);
+    Ok(())
 }
 
 /// Refuses plans that would do anything but read.

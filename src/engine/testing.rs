@@ -6,11 +6,12 @@ use arrow::array::AsArray as _;
 use arrow::array::{Array as _, ArrayRef, RecordBatch};
 use arrow::compute::{max, max_string, min, min_string};
 use arrow::datatypes::{DataType, Date32Type, Int64Type};
-use datafusion::parquet::arrow::ArrowWriter;
 use futures::TryStreamExt as _;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::json;
 
 use super::{Engine, EngineConfig, QueryStream};
@@ -105,7 +106,9 @@ pub(crate) async fn publish(
     for (index, rows) in files.into_iter().enumerate() {
         let key = format!("datasets/{}/data/{}/part-{index:04}.parquet", manifest.dataset_id, manifest.label);
         let mut bytes = Vec::new();
-        let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), None).unwrap();
+        // Without statistics in the file, what a test sees is what the manifest's do.
+        let properties = WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None).build();
+        let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(properties)).unwrap();
         writer.write(&rows).unwrap();
         writer.close().unwrap();
         manifest.files.push(DataFile {

@@ -143,6 +143,17 @@ async fn files_that_cannot_match_are_not_opened() {
 }
 
 #[tokio::test]
+async fn a_damaged_file_is_named_so() {
+    let fixture = Fixture::new().await;
+    let key = Path::from(fixture.manifest.files[0].key.clone());
+    let size = usize::try_from(fixture.manifest.files[0].byte_count).unwrap();
+    fixture.objects.put(&key, vec![b'x'; size].into()).await.unwrap();
+    let error = answer(&fixture, "select sum(id) from trips").await.unwrap_err();
+    assert_eq!(error.code(), Code::StorageDamaged, "{error:?}");
+    assert!(!error.to_string().contains("datasets/"), "{error}");
+}
+
+#[tokio::test]
 async fn bounds_of_floats_never_hide_a_nan() {
     let column = arrow::array::Float64Array::from(vec![1.0, f64::NAN]);
     let rows = RecordBatch::try_from_iter([("x", Arc::new(column) as _)]).unwrap();

@@ -1,0 +1,96 @@
+//! JSON: one object, with the rows as arrays in the order of `columns`.
+//!
+//! ```text
+//! {"data":{"query_id":"q_…","columns":[{"name":"id","type":"int64","json":"integer_or_string"}],
+//! "rows":[[1],[2]],"row_count":2,"truncated":false,"complete":true},"meta":{"request_id":"req_…"}}
+//! ```
+//!
+//! A query that fails after its first rows closes the array, and says `"complete":false` with an `error`.
+
+use std::io::Write as _;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{FieldRef, Schema};
+use serde_json::json;
+
+use super::{Encoder, Options, slices, values};
+use crate::error::{Error, Result};
+
+/// Writes one JSON object.
+pub(super) struct Json {
+    fields: Vec<FieldRef>,
+    options: Options,
+    rows: u64,
+}
+
+impl Json {
+    pub(super) fn new(schema: &Schema, options: Options) -> Result<Self> {
+        let fields = schema.fields().to_vec();
+        values::check(&fields)?;
+        Ok(Self { fields, options, rows: 0 })
+    }
+
+    /// What stands after the rows.
+    fn close(&self, truncated: bool, error: Option<&Error>, out: &mut Vec<u8>) -> Result<()> {
+        let complete = error.is_none();
+        write!(out, "],\"row_count\":{},\"truncated\":{truncated},\"complete\":{complete}", self.rows)
+            .map_err(Error::internal)?;
+        if let Some(error) = error {
+            let error =
+                json!({ "code": error.code(), "message": error.to_string(), "details": error.details() });
+            write!(out, ",\"error\":{error}").map_err(Error::internal)?;
+        }
+        let meta = json!({ "request_id": self.options.request_id });
+        write!(out, "}},\"meta\":{meta}}}").map_err(Error::internal)
+    }
+}
+
+impl Encoder for Json {
+    fn begin(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        out.extend_from_slice(b"{\"data\":{");
+        if let Some(id) = &self.options.query_id {
+            out.extend_from_slice(b"\"query_id\":");
+            values::string(id, out)?;
+            out.push(b',');
+        }
+        let columns = self.fields.iter().map(|field| {
+            json!({
+                "name": field.name(),
+                "type": (self.options.type_name)(field.data_type()),
+                "json": values::json_tag(field.data_type()),
+            })
+        });
+        let columns = serde_json::Value::Array(columns.collect());
+        write!(out, "\"columns\":{columns},\"rows\":[").map_err(Error::internal)
+    }
+
+    fn rows(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+        for slice in slices(batch) {
+            let mut columns = values::encoders(&self.fields, &slice)?;
+            for row in 0..slice.num_rows() {
+                out.extend_from_slice(if self.rows == 0 { b"\n[" } else { b",\n[" });
+                self.rows += 1;
+                for (index, column) in columns.iter_mut().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    if column.is_null(row) {
+                        out.extend_from_slice(b"null");
+                    } else {
+                        column.encode(row, out);
+                    }
+                }
+                out.push(b']');
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, truncated: bool, out: &mut Vec<u8>) -> Result<()> {
+        self.close(truncated, None, out)
+    }
+
+    fn fail(&mut self, error: Error, out: &mut Vec<u8>) -> Result<()> {
+        self.close(false, Some(&error), out)
+    }
+}
