@@ -37,4 +37,6 @@ pub mod dataset;
 pub mod cli;
 pub mod server;
 
+pub mod app;
 pub mod data_folder;
+pub mod health;

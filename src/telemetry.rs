@@ -90,6 +90,14 @@ pub fn init_logs(config: LogConfig, stderr_is_terminal: bool) {
     };
 }
 
+/// Says something to whoever started the service, at the terminal and not in the log: it may hold what
+/// only they should see.
+pub fn tell_operator(text: &str) {
+    use std::io::Write as _;
+    // Nobody may be there to read it; the service runs all the same.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
 /// The numbers of this process.
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);

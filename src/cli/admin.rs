@@ -20,10 +20,20 @@ pub(super) async fn check(client: &Client, out: &mut Out) -> Result<(), Failure>
     let report: Value = client.post(&["admin", "check"], &json!({})).await?;
     let findings = report.get("findings").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if findings.is_empty() {
-        out.remark("everything is in order");
+        out.remark(format_args!(
+            "everything is in order: {} datasets, {} versions, {} files, {} bytes",
+            show::text(&report["datasets"]),
+            show::text(&report["versions"]),
+            show::text(&report["objects"]),
+            show::text(&report["bytes"]),
+        ));
         return Ok(());
     }
-    show::list(&[("PROBLEM", "problem"), ("OBJECT", "object"), ("DETAIL", "detail")], findings, out)?;
+    show::list(
+        &[("DATASET", "dataset_name"), ("VERSION", "version"), ("OBJECT", "object"), ("PROBLEM", "problem")],
+        findings,
+        out,
+    )?;
     Err(Failure::Findings)
 }
 
@@ -32,8 +42,9 @@ pub(super) async fn gc(args: &GcArgs, client: &Client, out: &mut Out) -> Result<
     let count = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or(0);
     let verb = if args.dry_run { "would remove" } else { "removed" };
     out.line(format_args!(
-        "{verb} {} files, {} bytes",
-        count("removed_file_count"),
-        count("removed_byte_count")
+        "{verb} {} old versions, {} files, {} bytes",
+        count("versions_expired"),
+        count("objects_deleted"),
+        count("bytes_deleted")
     ))
 }

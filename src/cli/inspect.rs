@@ -35,7 +35,7 @@ pub(super) async fn show_file(
 ) -> Result<(), Failure> {
     let request = client.request(Method::POST, &["datasets", "inspect"]);
     let request = if client.shares_disk() {
-        request.json(&json!({ "paths": [absolute(file)?], "options": options }))
+        request.json(&json!({ "path": absolute(file)?, "options": options }))
     } else {
         let progress = Progress::start("inspect", out);
         request.multipart(file_form(Cargo { file, name: "inspect", options }, &progress).await?)
@@ -47,16 +47,21 @@ pub(super) async fn show_file(
 
 /// Encoding, delimiter, types, warnings: shown after every import, too.
 pub(super) fn found(result: &Value, out: &mut Out) -> Result<(), Failure> {
-    let fields = [
-        ("format", "contract.format"),
-        ("compression", "contract.compression"),
-        ("encoding", "contract.encoding"),
-        ("delimiter", "contract.delimiter"),
-        ("header", "contract.has_header"),
-        ("sheet", "contract.sheet"),
-        ("set aside", "quarantined_count"),
+    const FORMAT: [(&str, &str); 2] = [("format", "format"), ("compression", "compression")];
+    const TEXT: [(&str, &str); 5] = [
+        ("encoding", "encoding"),
+        ("delimiter", "delimiter"),
+        ("header", "has_header"),
+        ("skipped lines", "skip_rows"),
+        ("sheet", "sheet"),
     ];
-    show::record(&fields, result, out)?;
+    let contract = result.get("contract").unwrap_or(&result["read_contract"]["found"]);
+    show::record(&FORMAT, contract, out)?;
+    // Formats that bring their types have none of these.
+    if ["csv", "ndjson", "xlsx"].iter().any(|text| contract["format"] == *text) {
+        show::record(&TEXT, contract, out)?;
+    }
+    show::record(&[("set aside", "quarantined_count")], result, out)?;
     if let Some(columns) = result["schema"].as_array() {
         show::list(&[("COLUMN", "name"), ("TYPE", "type"), ("NULLABLE", "nullable")], columns, out)?;
     }

@@ -78,9 +78,11 @@ enum Command {
     Import(import::ImportArgs),
     /// Run one SQL statement
     Query(query::QueryArgs),
-    /// List, show and change datasets
-    #[command(subcommand)]
-    Datasets(datasets::DatasetsCommand),
+    /// List, show and change datasets; lists them when nothing else is said
+    Datasets {
+        #[command(subcommand)]
+        command: Option<datasets::DatasetsCommand>,
+    },
     /// Manage users
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -135,7 +137,9 @@ async fn dispatch(
         Command::Serve(_) | Command::Completions(_) => Ok(()),
         Command::Import(args) => import::run(args, &client, out).await,
         Command::Query(args) => query::run(args, &client, out).await,
-        Command::Datasets(command) => datasets::run(command, &client, out).await,
+        Command::Datasets { command } => {
+            datasets::run(command.unwrap_or(datasets::DatasetsCommand::LIST), &client, out).await
+        }
         Command::Users(command) => users::run(command, &client, out).await,
         Command::Keys(command) => keys::run(command, &client, out).await,
         Command::Check => admin::check(&client, out).await,

@@ -18,7 +18,11 @@ pub(super) enum UsersCommand {
     /// Add a user
     Add(AddArgs),
     /// List all users
-    List,
+    List {
+        /// Print the API's JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Let a user sign in no more; ends their tokens and keys
     Disable { email: String },
     /// Let a disabled user sign in again
@@ -57,7 +61,7 @@ enum Role {
 pub(super) async fn run(command: UsersCommand, client: &Client, out: &mut Out) -> Result<(), Failure> {
     match command {
         UsersCommand::Add(args) => add(args, client, out).await,
-        UsersCommand::List => list(client, out).await,
+        UsersCommand::List { json } => list(client, json, out).await,
         UsersCommand::Disable { email } => set(client, &email, &json!({ "disabled": true })).await,
         UsersCommand::Enable { email } => set(client, &email, &json!({ "disabled": false })).await,
         UsersCommand::Passwd(args) => {
@@ -83,9 +87,12 @@ async fn add(args: AddArgs, client: &Client, out: &mut Out) -> Result<(), Failur
     out.line(show::text(&user["id"]))
 }
 
-async fn list(client: &Client, out: &mut Out) -> Result<(), Failure> {
+async fn list(client: &Client, json: bool, out: &mut Out) -> Result<(), Failure> {
     let request = client.request(Method::GET, &["users"]).query(&[("all", "true"), ("limit", "100")]);
     let users: Vec<Value> = client.fetch(request).await?;
+    if json {
+        return out.line(format_args!("{:#}", Value::Array(users)));
+    }
     let columns =
         [("EMAIL", "email"), ("NAME", "name"), ("ROLE", "role"), ("DISABLED", "disabled"), ("ID", "id")];
     show::list(&columns, &users, out)

@@ -118,7 +118,7 @@ impl<T: Send + Sync + 'static> Jobs<T> {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let unfinished = jobs.iter().filter(|job| matches!(*job.state(), State::Running)).count();
+        let unfinished = unfinished(&jobs);
         if unfinished >= self.running_max + self.waiting_max {
             let message = format!("{unfinished} imports run or wait already: try again later");
             return Err(Error::Unavailable { message, cause: None });
@@ -170,6 +170,12 @@ impl<T: Send + Sync + 'static> Jobs<T> {
         })
     }
 
+    /// Jobs that run or wait.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        unfinished(&self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The caller's jobs, newest first; an administrator's list holds everybody's.
     #[must_use]
     pub fn list(&self, principal: &Principal) -> Vec<Arc<Job<T>>> {
@@ -196,6 +202,10 @@ impl<T: Send + Sync + 'static> Jobs<T> {
         job.cancel();
         Ok(job)
     }
+}
+
+fn unfinished<T>(jobs: &VecDeque<Arc<Job<T>>>) -> usize {
+    jobs.iter().filter(|job| matches!(*job.state(), State::Running)).count()
 }
 
 fn sees<T>(principal: &Principal, job: &Job<T>) -> bool {

@@ -13,7 +13,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::dataset::decode::DecodeLimits;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::ids::{CommitId, DatasetId, LogId, RequestId};
+use crate::ids::{CommitId, DatasetId, LogId};
 
 /// Numbers an operator sets.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub principal: Principal,
-    pub request_id: Option<RequestId>,
+    pub request_id: Option<String>,
 }
 
 /// Datasets, their versions, and the way from a file to one. Cheap to clone.
@@ -240,7 +240,7 @@ impl Datasets {
             target_type: "dataset".to_owned(),
             target_id: record.id.to_string(),
             details: serde_json::json!({ "name": record.name, "version": record.current.number }),
-            request_id: caller.request_id.as_ref().map(ToString::to_string),
+            request_id: caller.request_id.clone(),
         }
     }
 }

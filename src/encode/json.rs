@@ -68,19 +68,9 @@ impl Encoder for Json {
         for slice in slices(batch) {
             let mut columns = values::encoders(&self.fields, &slice)?;
             for row in 0..slice.num_rows() {
-                out.extend_from_slice(if self.rows == 0 { b"\n[" } else { b",\n[" });
+                out.extend_from_slice(if self.rows == 0 { b"\n" } else { b",\n" });
                 self.rows += 1;
-                for (index, column) in columns.iter_mut().enumerate() {
-                    if index > 0 {
-                        out.push(b',');
-                    }
-                    if column.is_null(row) {
-                        out.extend_from_slice(b"null");
-                    } else {
-                        column.encode(row, out);
-                    }
-                }
-                out.push(b']');
+                values::row(&mut columns, row, true, out);
             }
         }
         Ok(())

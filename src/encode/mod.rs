@@ -30,11 +30,13 @@ mod format;
 mod json;
 mod ndjson;
 mod parquet;
+mod small;
 #[cfg(test)]
 mod tests;
 mod values;
 
 pub use format::Format;
+pub use small::{json_column, json_rows};
 
 /// A frame is sent when it has this many bytes, or when the rows stop coming.
 const FRAME_BYTES: usize = 256 << 10;

@@ -16,8 +16,9 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{Array, ArrayAccessor, ArrayRef, AsArray as _, RecordBatch};
 use arrow::datatypes::{DataType, FieldRef, Float16Type, Float32Type, Float64Type, Int64Type, UInt64Type};
 use arrow::error::ArrowError;
+use arrow::json::writer::NullableEncoder;
 use arrow::json::writer::make_encoder;
-use arrow::json::{Encoder, EncoderFactory, EncoderOptions, NullableEncoder};
+use arrow::json::{Encoder, EncoderFactory, EncoderOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -35,6 +36,26 @@ static PLAIN: LazyLock<EncoderOptions> =
 static EXACT: LazyLock<EncoderOptions> = LazyLock::new(|| {
     EncoderOptions::default().with_explicit_nulls(true).with_encoder_factory(Arc::new(Exact))
 });
+
+/// Writes one row as an array, or its only value bare.
+pub(super) fn row(columns: &mut [NullableEncoder<'_>], row: usize, nested: bool, out: &mut Vec<u8>) {
+    if nested {
+        out.push(b'[');
+    }
+    for (index, column) in columns.iter_mut().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        if column.is_null(row) {
+            out.extend_from_slice(b"null");
+        } else {
+            column.encode(row, out);
+        }
+    }
+    if nested {
+        out.push(b']');
+    }
+}
 
 /// What kind of JSON value a column holds beside `null`.
 pub(super) fn json_tag(data_type: &DataType) -> &'static str {

@@ -7,6 +7,7 @@ use super::classify::with_hint;
 use super::spec::{AsOf, Limits, QuerySpec, Request, SpecTable};
 use super::statement::{self, TableName};
 use super::{Engine, near};
+use crate::auth::{Action, Object, Principal, authorize};
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, VersionRecord};
 use crate::catalog::store::{DatasetStore, Owner, PageRequest};
@@ -30,6 +31,17 @@ pub trait Reader: Send + Sync {
 
     /// Whose datasets the caller sees in a list; near names are offered from these.
     fn sees(&self) -> Owner;
+}
+
+impl Reader for Principal {
+    fn may_read(&self, dataset: &DatasetRecord) -> bool {
+        let object = Object::Dataset { id: &dataset.id, owner: &dataset.owner_id };
+        authorize(self, Action::ReadDataset, &object).is_ok()
+    }
+
+    fn sees(&self) -> Owner {
+        if self.sees_all() { Owner::Anyone } else { Owner::User(self.user_id.clone()) }
+    }
 }
 
 impl Engine {

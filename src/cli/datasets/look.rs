@@ -30,7 +30,7 @@ const RECORD: &[Column] = &[
     ("last import", "last_import_at"),
 ];
 const VERSIONS: &[Column] = &[
-    ("VERSION", "number"),
+    ("VERSION", "version"),
     ("KIND", "kind"),
     ("ROWS", "row_count"),
     ("BYTES", "byte_count"),
@@ -45,8 +45,7 @@ const PROFILE: &[Column] = &[
     ("MIN", "min"),
     ("MAX", "max"),
 ];
-const QUARANTINE: &[Column] =
-    &[("LINE", "line"), ("COLUMN", "column_name"), ("REASON", "reason"), ("RAW", "raw")];
+const QUARANTINE: &[Column] = &[("LINE", "line"), ("COLUMN", "column"), ("REASON", "reason"), ("RAW", "raw")];
 
 pub(super) async fn list(client: &Client, json: bool, out: &mut Out) -> Result<(), Failure> {
     let datasets = client.list(&["datasets"]).await?;
@@ -96,7 +95,7 @@ fn column_name(column: &Value) -> String {
 
 pub(super) async fn profile(client: &Client, id: &str, out: &mut Out) -> Result<(), Failure> {
     let profile: Value = client.get(&["datasets", id, "profile"]).await?;
-    let columns = profile["columns"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let columns = profile.as_array().map(Vec::as_slice).unwrap_or_default();
     show::list(PROFILE, columns, out)
 }
 
@@ -111,7 +110,7 @@ pub(super) async fn compare(
         .request(Method::GET, &["datasets", id, "versions", "compare"])
         .query(&[("from", from), ("to", to)]);
     let comparison: Value = client.fetch(request).await?;
-    let rows = [("rows before", "from.row_count"), ("rows after", "to.row_count")];
+    let rows = [("rows before", "from_row_count"), ("rows after", "to_row_count")];
     show::record(&rows, &comparison, out)?;
     let changes = comparison["schema_changes"].as_array().map(Vec::as_slice).unwrap_or_default();
     let columns = [("CHANGE", "type"), ("COLUMN", "column"), ("WAS", "old_type"), ("IS", "new_type")];

@@ -68,6 +68,11 @@ pub(super) enum DatasetsCommand {
     },
 }
 
+impl DatasetsCommand {
+    /// What `shirabe datasets` alone means.
+    pub(super) const LIST: Self = Self::List { json: false };
+}
+
 pub(super) async fn run(command: DatasetsCommand, client: &Client, out: &mut Out) -> Result<(), Failure> {
     use DatasetsCommand as C;
     match command {
@@ -100,7 +105,7 @@ async fn restore(client: &Client, dataset: &str, version: u64, out: &mut Out) ->
     let restored: Value = client.post(&path, &json!({})).await?;
     out.line(format_args!(
         "version {version} is in force again, as version {}",
-        show::text(&restored["number"])
+        show::text(&restored["version"])
     ))
 }
 
@@ -136,8 +141,13 @@ pub(super) async fn find(client: &Client, dataset: &str) -> Result<String, Failu
     if DatasetId::parse(dataset).is_ok() {
         return Ok(dataset.to_owned());
     }
-    let request = client.request(Method::GET, &["datasets"]).query(&[("name", dataset)]);
-    let found: Vec<Value> = client.fetch(request).await?;
-    let id = found.first().and_then(|found| found["dataset_id"].as_str()).map(str::to_owned);
+    let id = find_any(client, dataset).await?;
     id.ok_or_else(|| Failure::Api(ApiFailure::not_found(format!("no dataset `{dataset}`"))))
+}
+
+/// The id of the dataset of this name, if there is one.
+pub(super) async fn find_any(client: &Client, name: &str) -> Result<Option<String>, Failure> {
+    let request = client.request(Method::GET, &["datasets"]).query(&[("name", name)]);
+    let found: Vec<Value> = client.fetch(request).await?;
+    Ok(found.first().and_then(|found| found["dataset_id"].as_str()).map(str::to_owned))
 }

@@ -60,21 +60,13 @@ pub(super) struct ImportOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     sort_column: Option<String>,
     max_bad_rows: u64,
-    replace: bool,
     force: bool,
 }
 
 impl ImportOptions {
     /// Options that only say how to read.
     pub(super) fn reading(read: ReadOptions) -> Self {
-        Self {
-            read,
-            partition_column: None,
-            sort_column: None,
-            max_bad_rows: 0,
-            replace: false,
-            force: false,
-        }
+        Self { read, partition_column: None, sort_column: None, max_bad_rows: 0, force: false }
     }
 }
 
@@ -93,7 +85,6 @@ pub(super) async fn run(args: ImportArgs, client: &Client, out: &mut Out) -> Res
         partition_column: args.partition_by,
         sort_column: args.sort_by,
         max_bad_rows: args.max_bad_rows,
-        replace: args.replace,
         force: args.force,
     };
     for file in files {
@@ -102,7 +93,7 @@ pub(super) async fn run(args: ImportArgs, client: &Client, out: &mut Out) -> Res
             inspect::show_file(client, &file, &options, out).await?;
         } else {
             let cargo = Cargo { file: &file, name: &name, options: &options };
-            let result = send::import(cargo, client, out).await?;
+            let result = send::import(cargo, args.replace, client, out).await?;
             summarise(&name, &result, out)?;
         }
     }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
 use super::super::client::Client;
+use super::super::datasets::find_any;
 use super::super::failure::Failure;
 use super::super::out::Out;
 use super::super::progress::Progress;
@@ -27,15 +28,31 @@ pub(in crate::cli) struct Cargo<'a> {
 const PIECE_BYTES: usize = 256 * 1024;
 
 /// Imports one file and follows it to its end.
-pub(super) async fn import(cargo: Cargo<'_>, client: &Client, out: &mut Out) -> Result<Value, Failure> {
+pub(super) async fn import(
+    cargo: Cargo<'_>,
+    replace: bool,
+    client: &Client,
+    out: &mut Out,
+) -> Result<Value, Failure> {
+    let there = if replace { find_any(client, cargo.name).await? } else { None };
     let progress = Progress::start(cargo.name, out);
-    let request = if client.shares_disk() {
-        let path = absolute(cargo.file)?;
-        let body = json!({ "paths": [path], "name": cargo.name, "options": cargo.options });
-        client.request(Method::POST, &["datasets", "path-import"]).json(&body)
-    } else {
-        let form = file_form(cargo, &progress).await?;
-        client.request(Method::POST, &["datasets"]).multipart(form)
+    let request = match (there, client.shares_disk()) {
+        (Some(id), true) => {
+            let body = json!({ "path": absolute(cargo.file)?, "force": cargo.options.force });
+            client.request(Method::POST, &["datasets", &id, "reimport"]).json(&body)
+        }
+        (None, true) => {
+            let body = json!({ "path": absolute(cargo.file)?, "name": cargo.name, "options": cargo.options });
+            client.request(Method::POST, &["datasets", "path-import"]).json(&body)
+        }
+        (Some(id), false) => {
+            let form = file_form(cargo, &progress).await?;
+            client.request(Method::POST, &["datasets", &id, "reimport"]).multipart(form)
+        }
+        (None, false) => {
+            let form = file_form(cargo, &progress).await?;
+            client.request(Method::POST, &["datasets"]).multipart(form)
+        }
     };
     let started: Value = client.fetch(request.header("prefer", "respond-async")).await?;
     match started["import_id"].as_str() {

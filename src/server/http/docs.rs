@@ -36,6 +36,11 @@ pub(super) const DOCUMENT_PATH: &str = "/api/openapi.json";
         (name = "auth", description = "Signing in and out"),
         (name = "users", description = "People who can sign in"),
         (name = "keys", description = "API keys for programs"),
+        (name = "datasets", description = "Tables with versions: list, look into, export"),
+        (name = "imports", description = "From a file to a dataset, or to its next version"),
+        (name = "versions", description = "The history of a dataset"),
+        (name = "query", description = "SQL over datasets"),
+        (name = "admin", description = "The check and the collector"),
     )
 )]
 pub(super) struct ApiDocument;

@@ -48,23 +48,33 @@ impl From<Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self(error) = self;
-        let (code, status) = (error.code(), status(error.code()));
-        if status.is_server_error() {
-            let request_id = super::context::current_id();
-            tracing::error!(request_id, ?code, error = %chain(&error), "request failed");
-        }
-        let view = ErrorView { code, message: error.to_string(), details: error.details() };
-        let mut response = (status, Json(ErrorReply { error: view, meta: Meta::current() })).into_response();
-        let headers = response.headers_mut();
-        if let Some(seconds) = retry_after_s(&error) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+        respond(&self.0)
     }
+}
+
+impl From<&Error> for ErrorView {
+    fn from(error: &Error) -> Self {
+        Self { code: error.code(), message: error.to_string(), details: error.details() }
+    }
+}
+
+/// The answer that tells of `error`.
+pub(super) fn respond(error: &Error) -> Response {
+    let (code, status) = (error.code(), status(error.code()));
+    if status.is_server_error() {
+        let request_id = super::context::current_id();
+        tracing::error!(request_id, ?code, error = %chain(error), "request failed");
+    }
+    let body = ErrorReply { error: ErrorView::from(error), meta: Meta::current() };
+    let mut response = (status, Json(body)).into_response();
+    let headers = response.headers_mut();
+    if let Some(seconds) = retry_after_s(error) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
 }
 
 /// The status of each code. No `_` arm: a new code must choose here.

@@ -10,8 +10,10 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use utoipa::IntoParams;
 
+use super::context;
 use super::error::{ApiError, ApiResult};
 use crate::auth::Principal;
+use crate::dataset;
 use crate::error::{Error, Unauthenticated};
 
 /// Somebody who has signed in; a handler that takes one cannot be called without.
@@ -24,6 +26,19 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
         let caller = parts.extensions.get::<Self>().cloned();
         caller.ok_or(ApiError(Error::Unauthenticated(Unauthenticated::Missing)))
+    }
+}
+
+/// The same, with the request that asks: what an audit record tells of.
+#[derive(Debug, Clone)]
+pub(super) struct Asker(pub(super) dataset::Caller);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asker {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let Caller(principal) = Caller::from_request_parts(parts, state).await?;
+        Ok(Self(dataset::Caller { principal, request_id: Some(context::current_id()) }))
     }
 }
 
@@ -107,6 +122,14 @@ pub(super) struct Page {
 impl PageParams {
     pub(super) fn check(self) -> ApiResult<Page> {
         Ok(Page { limit: check_limit(self.limit, 50, 100)?, offset: self.offset.unwrap_or(0) })
+    }
+}
+
+impl Page {
+    /// This part of a list that is there as a whole.
+    pub(super) fn of<T>(self, items: &[T]) -> &[T] {
+        let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(items.len());
+        &items[place(self.offset)..place(self.offset.saturating_add(self.limit))]
     }
 }
 

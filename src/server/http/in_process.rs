@@ -1,5 +1,8 @@
 //! The door without a socket, for the command line when no server runs.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -8,13 +11,18 @@ use bytes::Bytes;
 use tower::ServiceExt as _;
 
 /// Answers requests in this process, through the same routes and layers as the listener.
+///
+/// It owns what the service must not outlive, such as the lock of the data folder.
 #[derive(Debug, Clone)]
-pub struct InProcess(Router);
+pub struct InProcess {
+    router: Router,
+    _service: Arc<dyn Any + Send + Sync>,
+}
 
 impl InProcess {
     #[must_use]
-    pub fn new(router: Router) -> Self {
-        Self(router)
+    pub fn new(router: Router, service: impl Any + Send + Sync) -> Self {
+        Self { router, _service: Arc::new(service) }
     }
 
     /// The answer to one request.
@@ -23,7 +31,7 @@ impl InProcess {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        match self.0.clone().oneshot(request.map(Body::new)).await {
+        match self.router.clone().oneshot(request.map(Body::new)).await {
             Ok(response) => response,
             Err(never) => match never {},
         }

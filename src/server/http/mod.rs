@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 mod auth;
 mod client_address;
 mod context;
+mod datasets;
 mod docs;
 mod envelope;
 mod error;
@@ -27,13 +28,23 @@ mod extract;
 mod headers;
 mod health;
 mod identify;
+mod import_body;
+mod import_view;
+mod imports;
 mod in_process;
+mod inspection;
 mod keys;
 mod listen;
+mod look;
+mod maintenance;
 mod observe;
+mod queries;
 mod rate_limit;
 mod state;
+mod stream;
+mod upload;
 mod users;
+mod versions;
 
 pub use client_address::Peer;
 pub use health::{HealthProbe, HealthReport, PartHealth};
@@ -92,10 +103,45 @@ fn routes(app: &AppState) -> OpenApiRouter<AppState> {
         .routes(routes!(users::get, users::change))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .merge(dataset_routes())
+        .routes(routes!(queries::query))
+        .routes(routes!(maintenance::check))
+        .routes(routes!(maintenance::collect))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .merge(upload_routes())
         .layer(middleware::from_fn_with_state(app.clone(), identify::identify));
 
     open.merge(sign_in).merge(signed_in)
+}
+
+fn dataset_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(datasets::list))
+        .routes(routes!(datasets::get, datasets::update, datasets::delete))
+        .routes(routes!(look::preview))
+        .routes(routes!(look::values))
+        .routes(routes!(look::profile))
+        .routes(routes!(look::profile_all))
+        .routes(routes!(look::export))
+        .routes(routes!(versions::list))
+        .routes(routes!(versions::compare))
+        .routes(routes!(versions::get))
+        .routes(routes!(versions::restore))
+        .routes(routes!(versions::quarantine))
+        .routes(routes!(imports::create_from_path))
+        .routes(routes!(imports::list))
+        .routes(routes!(imports::get, imports::cancel))
+}
+
+/// Their bodies may hold a file, which goes to disk as it comes and has a limit of its own.
+fn upload_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(imports::create))
+        .routes(routes!(imports::inspect))
+        .routes(routes!(imports::import))
+        .routes(routes!(imports::reimport))
+        .routes(routes!(imports::dry_run))
+        .layer(DefaultBodyLimit::disable())
 }
 
 /// 405 in our envelope. The framework adds `Allow`.

@@ -13,16 +13,25 @@ use subtle::ConstantTimeEq as _;
 use super::health::HealthProbe;
 use super::rate_limit::RateLimits;
 use crate::account::Accounts;
+use crate::catalog::store::DatasetStore;
 use crate::cidr::Cidr;
 use crate::clock::Clock;
+use crate::dataset::jobs::Jobs;
+use crate::dataset::{Datasets, Outcome};
+use crate::engine::Engine;
 use crate::telemetry::Metrics;
 
 /// The services behind the door, and the door's own settings.
 #[derive(Debug)]
 pub struct Services {
     pub accounts: Accounts,
+    /// Where statements look datasets up.
+    pub catalog: Arc<dyn DatasetStore>,
     pub clock: Arc<dyn Clock>,
+    pub datasets: Datasets,
+    pub engine: Engine,
     pub health: Arc<dyn HealthProbe>,
+    pub imports: Arc<Jobs<Outcome>>,
     pub metrics: Metrics,
     pub readiness: Readiness,
     /// Who presents it is the operator. Made anew at each start.

@@ -1,0 +1,263 @@
+//! The composition root: the only file that names a backend. It turns a configuration into services,
+//! in one pass from the bottom up, and runs them.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use object_store::ObjectStore;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::net::TcpListener;
+
+use crate::account::{AccountSettings, Accounts};
+use crate::auth::password::{Cost, Policy};
+use crate::auth::token::Algorithm;
+use crate::catalog::store::Stores;
+use crate::catalog::store::sqlite::SqliteStore;
+use crate::cli::{Host, Local, Place};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Environment, JwtAlgorithm};
+use crate::data_folder::{DataFolder, Opened, RunningServer};
+use crate::dataset::decode::DecodeLimits;
+use crate::dataset::jobs::Jobs;
+use crate::dataset::{Datasets, Settings};
+use crate::engine::{Engine, EngineConfig};
+use crate::error::{Error, Result};
+use crate::health::Probe;
+use crate::server::http::{
+    self, AppState, HttpSettings, InProcess, OperatorToken, RateLimits, Rates, Readiness, Services,
+};
+use crate::storage::DurableLocal;
+use crate::telemetry::{self, Metrics};
+
+/// How often tokens that have expired are forgotten.
+const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
+/// Imports that wait for their turn.
+const IMPORTS_WAITING_MAX: usize = 32;
+/// Imports at a time: each uses all cores for itself.
+const IMPORTS_RUNNING_MAX: usize = 2;
+
+/// The service on a data folder, without a socket.
+#[derive(Debug)]
+pub struct App {
+    pub state: AppState,
+    stores: Stores,
+    folder: DataFolder,
+}
+
+impl App {
+    /// Puts the service of `folder` together.
+    ///
+    /// # Errors
+    /// `Unavailable` when a part of the folder cannot be used; the message names it.
+    pub fn open(config: &Config, folder: DataFolder) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let objects: Arc<dyn ObjectStore> = Arc::new(
+            DurableLocal::open(&folder.objects()).map_err(|cause| unusable(&folder.objects(), cause))?,
+        );
+        let stores = SqliteStore::open(folder.database())
+            .map_err(|cause| unusable(&folder.database(), cause))?
+            .stores();
+        let engine = Engine::new(engine_config(config, folder.spill()), Arc::clone(&objects))?;
+        let settings = Settings {
+            spool_dir: folder.spool(),
+            threads: import_threads(config),
+            versions_kept: usize::try_from(config.data.versions_kept).unwrap_or(usize::MAX),
+            grace_seconds: i64::try_from(config.data.gc_grace_hours).unwrap_or(i64::MAX / 3600) * 3600,
+            decode: DecodeLimits::default(),
+        };
+        let datasets =
+            Datasets::new(stores.clone(), Arc::clone(&objects), engine.clone(), Arc::clone(&clock), settings);
+        let imports = Arc::new(Jobs::new(IMPORTS_RUNNING_MAX, IMPORTS_WAITING_MAX));
+        let health =
+            Probe::new(stores.clone(), objects, folder.objects(), Arc::clone(&imports), Instant::now());
+        let state = AppState::new(Services {
+            accounts: Accounts::new(&stores, &account_settings(config, &folder)?)?,
+            catalog: Arc::clone(&stores.datasets),
+            clock,
+            datasets,
+            engine,
+            health: Arc::new(health),
+            imports,
+            metrics: Metrics::install()?,
+            readiness: Readiness::new(true),
+            operator_token: OperatorToken::random(),
+            settings: http_settings(config, &folder),
+        });
+        Ok(Self { state, stores, folder })
+    }
+
+    /// Listens and serves until the process is asked to stop.
+    ///
+    /// # Errors
+    /// `Unavailable` when the address cannot be listened on.
+    pub async fn serve(self, config: &Config, stop: impl Future<Output = ()>) -> Result<()> {
+        let address = config.server.address();
+        let listener = TcpListener::bind(address).await.map_err(|cause| Error::Unavailable {
+            message: format!("cannot listen on {address}: {cause}"),
+            cause: Some(Box::new(cause)),
+        })?;
+        let address = listener.local_addr().map_err(Error::internal)?;
+        let token = self.state.operator_token.secret().expose_secret().to_owned();
+        let server = RunningServer { url: format!("http://{address}"), pid: std::process::id(), token };
+        let _announcement = self.folder.announce(&server)?;
+        self.offer_setup(&server.url).await?;
+        tracing::info!(url = %server.url, version = env!("CARGO_PKG_VERSION"), "serving");
+        let upkeep = crate::tasks::spawn(upkeep(self.stores.clone(), Arc::clone(&self.state.clock)));
+        http::serve(listener, http::router(self.state.clone()), self.state.clone(), stop).await;
+        drop(upkeep);
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Without any user, prints how the first one is made. The code goes to the terminal, not to the log.
+    async fn offer_setup(&self, url: &str) -> Result<()> {
+        let Some(code) = self.state.accounts.setup.begin().await? else { return Ok(()) };
+        let text = format!(
+            "There is no user yet. Make the first administrator in one of two ways:\n  \
+             shirabe users add you@example.com --role admin --password-stdin\n  \
+             curl {url}/api/auth/setup -H 'content-type: application/json' \\\n    \
+             -d '{{\"code\": \"{}\", \"email\": \"you@example.com\", \"password\": \"…\"}}'\n",
+            code.text()
+        );
+        telemetry::tell_operator(&text);
+        Ok(())
+    }
+}
+
+/// Forgets what has expired, now and then.
+async fn upkeep(stores: Stores, clock: Arc<dyn Clock>) {
+    let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+    loop {
+        interval.tick().await;
+        if let Err(error) = stores.tokens.forget_expired(clock.now()).await {
+            tracing::warn!(%error, "expired tokens could not be forgotten");
+        }
+    }
+}
+
+fn unusable(path: &Path, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let message = format!("`{}` cannot be used: {cause}", path.display());
+    Error::Unavailable { message, cause: Some(Box::new(cause)) }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+fn import_threads(config: &Config) -> usize {
+    config.imports.threads.and_then(|threads| usize::try_from(threads).ok()).unwrap_or_else(cores)
+}
+
+fn engine_config(config: &Config, spill: std::path::PathBuf) -> EngineConfig {
+    let mut engine = EngineConfig::new(spill);
+    engine.target_partitions = cores();
+    engine.deadline = Duration::from_secs(config.queries.timeout_s);
+    if let Some(bytes) = config.queries.memory_bytes_max {
+        engine.memory_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
+    }
+    engine
+}
+
+fn account_settings(config: &Config, folder: &DataFolder) -> Result<AccountSettings> {
+    let token_secret: SecretString = match &config.auth.jwt_secret {
+        Some(secret) => secret.clone(),
+        None if config.server.environment == Environment::Local => folder.secret()?,
+        None => {
+            return Err(Error::invalid("`JWT_SECRET_KEY` is not set; only `ENV=local` makes one by itself"));
+        }
+    };
+    Ok(AccountSettings {
+        token_secret,
+        token_algorithm: match config.auth.jwt_algorithm {
+            JwtAlgorithm::Hs256 => Algorithm::Hs256,
+            JwtAlgorithm::Hs384 => Algorithm::Hs384,
+            JwtAlgorithm::Hs512 => Algorithm::Hs512,
+        },
+        token_lifetime_s: i64::try_from(config.auth.jwt_expire_minutes).unwrap_or(i64::MAX / 60) * 60,
+        password_policy: Policy { length_min: config.auth.password_length_min },
+        password_cost: Cost::default(),
+    })
+}
+
+fn http_settings(config: &Config, folder: &DataFolder) -> HttpSettings {
+    let limits = &config.rate_limits;
+    let rates = Rates {
+        login_per_minute: limits.login_per_minute,
+        user_per_minute: limits.user_per_minute,
+        total_per_minute: limits.total_per_minute,
+    };
+    HttpSettings {
+        cors_origins: config.server.cors_origins.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        rate_limits: limits.enabled.then(|| RateLimits::new(rates)),
+        upload_bytes_max: config.imports.upload_bytes_max,
+        spool_folder: folder.spool(),
+    }
+}
+
+/// The service as the command line runs it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Embedded;
+
+#[async_trait]
+impl Host for Embedded {
+    async fn serve(&self, config: Config) -> Result<()> {
+        let folder = match DataFolder::open(&config.data.folder)? {
+            Opened::Mine(folder) => folder,
+            Opened::Taken(server) => {
+                let by =
+                    server.map_or_else(String::new, |server| format!(" by the server at {}", server.url));
+                let message = format!("the data folder `{}` is in use{by}", config.data.folder.display());
+                return Err(Error::Conflict { message, details: serde_json::json!({}) });
+            }
+        };
+        telemetry::init_logs(config.logs.clone(), std::io::stderr().is_terminal());
+        App::open(&config, folder)?.serve(&config, stopped()).await
+    }
+
+    async fn open(&self, config: Config) -> Result<Place> {
+        match DataFolder::open(&config.data.folder)? {
+            Opened::Mine(folder) => {
+                let app = App::open(&config, folder)?;
+                let operator_token = app.state.operator_token.secret().clone();
+                let router = http::router(app.state.clone());
+                Ok(Place::Here(Local { door: InProcess::new(router, app), operator_token }))
+            }
+            Opened::Taken(Some(server)) => {
+                Ok(Place::Running { url: server.url, operator_token: server.token.into() })
+            }
+            Opened::Taken(None) => Err(Error::Unavailable {
+                message: format!(
+                    "the data folder `{}` is in use by another command: try again when it has ended",
+                    config.data.folder.display()
+                ),
+                cause: None,
+            }),
+        }
+    }
+}
+
+/// Done when the process is asked to stop: Ctrl-C, or SIGTERM from whoever runs it.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,77 @@
+//! How the parts of the service are, asked at this moment.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use object_store::ObjectStore;
+use object_store::path::Path;
+
+use crate::catalog::store::{Owner, PageRequest, Stores};
+use crate::dataset::Outcome;
+use crate::dataset::jobs::Jobs;
+use crate::server::http::{HealthProbe, HealthReport, PartHealth};
+use crate::storage::keys;
+
+/// A part that takes longer counts as failing.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks the metadata store and the object store.
+#[derive(Debug)]
+pub struct Probe {
+    stores: Stores,
+    objects: Arc<dyn ObjectStore>,
+    /// Whose disk is asked for free space.
+    folder: PathBuf,
+    imports: Arc<Jobs<Outcome>>,
+    started: Instant,
+}
+
+impl Probe {
+    /// A probe of a service that started at `started`.
+    #[must_use]
+    pub fn new(
+        stores: Stores,
+        objects: Arc<dyn ObjectStore>,
+        folder: PathBuf,
+        imports: Arc<Jobs<Outcome>>,
+        started: Instant,
+    ) -> Self {
+        Self { stores, objects, folder, imports, started }
+    }
+
+    async fn dataset_count(&self) -> Option<u64> {
+        let count = self.stores.datasets.list(&Owner::Anyone, PageRequest::first(1));
+        Some(tokio::time::timeout(PATIENCE, count).await.ok()?.ok()?.1)
+    }
+
+    async fn storage(&self) -> PartHealth {
+        let root = Path::from(keys::ROOT);
+        let mut objects = self.objects.list(Some(&root));
+        // The first object, or that there is none: either way the store answered.
+        match tokio::time::timeout(PATIENCE, objects.next()).await {
+            Ok(Some(Ok(_)) | None) => PartHealth::Ok,
+            Ok(Some(Err(_))) | Err(_) => PartHealth::Failing,
+        }
+    }
+}
+
+#[async_trait]
+impl HealthProbe for Probe {
+    async fn check(&self) -> HealthReport {
+        let (dataset_count, storage) = tokio::join!(self.dataset_count(), self.storage());
+        let disk = rustix::fs::statvfs(&self.folder).ok();
+        HealthReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_s: self.started.elapsed().as_secs(),
+            store: if dataset_count.is_some() { PartHealth::Ok } else { PartHealth::Failing },
+            storage,
+            free_disk_bytes: disk.map(|disk| disk.f_bavail * disk.f_frsize),
+            dataset_count,
+            running_query_count: None,
+            running_import_count: Some(self.imports.running() as u64),
+        }
+    }
+}
