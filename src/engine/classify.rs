@@ -173,7 +173,7 @@ fn schema(error: &SchemaError, place: Option<Place>) -> Error {
 /// A statement that cannot be planned. Unknown functions and tables come as text.
 fn plan(message: &str, place: Option<Place>) -> Error {
     if let Some(name) = quoted(message, "Invalid function '") {
-        let suggestions: Vec<_> = quoted(message, "Did you mean '").map(str::to_owned).into_iter().collect();
+        let suggestions = near::near(name, FUNCTIONS.iter().map(String::as_str), SUGGESTIONS_MAX);
         let message = with_hint(format!("no function `{name}`"), &suggestions);
         return Error::UnknownName { message, place, suggestions };
     }

@@ -41,7 +41,6 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::execute_stream;
 use object_store::ObjectStore;
 
-pub use resolve::Reader;
 pub use runtime::EngineConfig;
 pub use sort::Batches;
 pub use spec::{AsOf, Limits, QuerySpec, Request, SpecTable};

@@ -20,6 +20,7 @@ use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, Source, VersionKind, VersionRecord};
 use crate::clock::Timestamp;
 use crate::ids::{CommitId, DatasetId, UserId};
+use crate::storage::keys;
 
 /// A dataset called `trips` with two files, and an engine over it.
 #[derive(Debug)]
@@ -28,7 +29,6 @@ pub(crate) struct Fixture {
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) manifest: Manifest,
     pub(crate) version: VersionRecord,
-    pub(crate) record: DatasetRecord,
     pub(crate) folder: tempfile::TempDir,
 }
 
@@ -43,13 +43,9 @@ impl Fixture {
         let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let folder = tempfile::tempdir().unwrap();
         let manifest = publish(&objects, "trips", 1, files, sort_column).await;
-        let bytes = serde_json::to_vec(&manifest).unwrap();
-        let version = version_record(&manifest, &bytes);
-        let key = format!("datasets/{}/versions/{}.json", manifest.dataset_id, manifest.label);
-        objects.put(&Path::from(key), bytes.into()).await.unwrap();
+        let version = store_manifest(&objects, &manifest).await;
         let engine = engine(&folder, &objects, 64 << 20);
-        let record = dataset_record("trips", &version);
-        Self { engine, objects, manifest, version, record, folder }
+        Self { engine, objects, manifest, version, folder }
     }
 }
 
@@ -168,8 +164,15 @@ pub(crate) fn empty_manifest() -> Manifest {
     }
 }
 
-/// The record of a version whose manifest is stored as `bytes`.
-pub(crate) fn version_record(manifest: &Manifest, bytes: &[u8]) -> VersionRecord {
+/// Stores a manifest, and returns the record of its version.
+pub(crate) async fn store_manifest(objects: &Arc<dyn ObjectStore>, manifest: &Manifest) -> VersionRecord {
+    let bytes = serde_json::to_vec(manifest).unwrap();
+    let record = version_record(manifest, &bytes);
+    objects.put(&keys::manifest(&manifest.dataset_id, &manifest.label), bytes.into()).await.unwrap();
+    record
+}
+
+fn version_record(manifest: &Manifest, bytes: &[u8]) -> VersionRecord {
     VersionRecord {
         dataset_id: manifest.dataset_id.clone(),
         number: manifest.number,

@@ -103,7 +103,6 @@ async fn errors_say_what_and_where() {
     check(&fixture, "select cast('x' as int)", Code::BadData, "'x'", None).await;
     check(&fixture, "select 1 / (id - id) from trips", Code::BadData, "division by zero", None).await;
     check(&fixture, "select date '2024-13-01'", Code::BadData, "2024-13-01", None).await;
-    check(&fixture, "select 9223372036854775807 + id from trips", Code::BadData, "overflow", None).await;
     check(&fixture, "select sum(city) from trips", Code::InvalidSql, "sum", None).await;
     check(&fixture, "select a.b.c.d.e from trips", Code::InvalidSql, "", None).await;
     check(&fixture, "select 1 as a into t", Code::NotSupported, "", None).await;
