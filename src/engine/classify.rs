@@ -12,7 +12,7 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::near;
-use crate::error::{Error, Place};
+use crate::error::{Code, Error, Place};
 use crate::storage;
 
 /// Near names to offer.
@@ -55,7 +55,17 @@ fn by_kind(error: DataFusionError, place: Option<Place>) -> Error {
         E::ParquetError(cause) => parquet(*cause),
         E::ObjectStore(cause) => object(*cause),
         E::IoError(cause) => io(cause),
-        other => by_reference(&other, place),
+        whole @ (E::SQL(..)
+        | E::SchemaError(..)
+        | E::Plan(_)
+        | E::Configuration(_)
+        | E::NotImplemented(_)
+        | E::Execution(_)
+        | E::ResourcesExhausted(_)
+        | E::Internal(_)
+        | E::ExecutionJoin(_)
+        | E::Substrait(_)
+        | E::Ffi(_)) => by_reference(&whole, place),
     }
 }
 
@@ -94,30 +104,32 @@ fn by_reference(error: &DataFusionError, place: Option<Place>) -> Error {
 
 /// An error of ours that several readers wait for, and which therefore cannot be moved out.
 fn again(error: &Error) -> Error {
-    match error.code() {
-        crate::error::Code::BadData => Error::BadData(error.to_string()),
-        crate::error::Code::OverLimit => Error::OverLimit(error.to_string()),
-        crate::error::Code::QueryTimeout => Error::TimedOut(error.to_string()),
-        crate::error::Code::Cancelled => Error::Cancelled,
-        _ => Error::internal(error.to_string()),
+    let (code, message) = (error.code(), error.to_string());
+    if code == Code::BadData {
+        Error::BadData(message)
+    } else if code == Code::OverLimit {
+        Error::OverLimit(message)
+    } else if code == Code::QueryTimeout {
+        Error::TimedOut(message)
+    } else {
+        Error::internal(message)
     }
 }
 
 /// Where in the statement the planner saw the fault.
 fn place_of(error: &DataFusionError) -> Option<Place> {
     let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
-    let span = span.or_else(|| match error.find_root() {
-        DataFusionError::SchemaError(cause, _) => match cause.as_ref() {
-            SchemaError::FieldNotFound { field, .. } | SchemaError::AmbiguousReference { field } => {
-                field.spans().first()
-            }
-            SchemaError::DuplicateQualifiedField { .. } | SchemaError::DuplicateUnqualifiedField { .. } => {
-                None
-            }
-        },
-        _ => None,
-    })?;
+    let span = span.or_else(|| named_field(error.find_root())?.spans().first())?;
     Some(Place { line: span.start.line, column: span.start.column })
+}
+
+/// The column an error is about, with its places.
+fn named_field(error: &DataFusionError) -> Option<&Column> {
+    let DataFusionError::SchemaError(cause, _) = error else { return None };
+    match cause.as_ref() {
+        SchemaError::FieldNotFound { field, .. } | SchemaError::AmbiguousReference { field } => Some(field),
+        SchemaError::DuplicateQualifiedField { .. } | SchemaError::DuplicateUnqualifiedField { .. } => None,
+    }
 }
 
 /// A text that is no SQL. The parser writes the place at the end of its message.
@@ -209,11 +221,13 @@ fn execution(message: &str) -> Error {
 }
 
 fn arrow(error: ArrowError) -> Error {
-    match error {
-        ArrowError::ExternalError(cause) => external(cause),
-        ArrowError::IoError(_, cause) => io(cause),
-        other => arrow_by_reference(&other),
+    if let ArrowError::ExternalError(cause) = error {
+        return external(cause);
     }
+    if let ArrowError::IoError(_, cause) = error {
+        return io(cause);
+    }
+    arrow_by_reference(&error)
 }
 
 fn arrow_by_reference(error: &ArrowError) -> Error {

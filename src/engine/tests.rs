@@ -104,7 +104,7 @@ async fn errors_say_what_and_where() {
     check(&fixture, "select 1 / (id - id) from trips", Code::BadData, "division by zero", None).await;
     check(&fixture, "select date '2024-13-01'", Code::BadData, "2024-13-01", None).await;
     check(&fixture, "select sum(city) from trips", Code::InvalidSql, "sum", None).await;
-    check(&fixture, "select a.b.c.d.e from trips", Code::InvalidSql, "", None).await;
+    check(&fixture, "select a.b.c.d.e from trips", Code::NotSupported, "compound", None).await;
     check(&fixture, "select 1 as a into t", Code::NotSupported, "", None).await;
 
     async fn check(fixture: &Fixture, statement: &str, code: Code, message: &str, expected: Option<Place>) {
