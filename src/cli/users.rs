@@ -67,7 +67,7 @@ impl UsersCommand {
             Self::Add(AddArgs { password, .. }) | Self::Passwd(PasswdArgs { password, .. }) => {
                 password.read = read_password(password.password_stdin)?;
             }
-            Self::List | Self::Disable { .. } | Self::Enable { .. } => {}
+            Self::List { .. } | Self::Disable { .. } | Self::Enable { .. } => {}
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ async fn a_sign_in_gives_a_token_that_works_until_signing_out() {
       "body": {
         "data": {
           "access_token": "[access_token]",
-          "expires_in": 3600,
+          "expires_in": 86400,
           "token_type": "bearer",
           "user": {
             "email": "ana@example.com",

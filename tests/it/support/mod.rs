@@ -3,22 +3,14 @@
 //! A test makes a [`Door`], says who asks, and compares the whole answer, status included, with an inline snapshot.
 //! Ids, tokens and times differ from run to run and are replaced by their names. It must not know single routes.
 
-use std::num::NonZeroU32;
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use serde_json::Value;
-use shirabe::account::{AccountSettings, Accounts, NewUser};
-use shirabe::auth::password::{Cost, Policy};
-use shirabe::auth::token::Algorithm;
+use shirabe::account::NewUser;
+use shirabe::app::App;
 use shirabe::auth::{Principal, Role};
-use shirabe::catalog::store::sqlite::SqliteStore;
 use shirabe::clock::{Clock as _, SystemClock};
-use shirabe::server::http::{
-    AppState, HealthProbe, HealthReport, HttpSettings, InProcess, OperatorToken, PartHealth, RateLimits,
-    Rates, Readiness, Services, router,
-};
-use shirabe::telemetry::Metrics;
+use shirabe::config::Config;
+use shirabe::data_folder::{DataFolder, Opened};
+use shirabe::server::http::{AppState, InProcess, router};
 
 /// The password of every user of a test.
 pub(crate) const PASSWORD: &str = "Correct-Horse-7";
@@ -38,70 +30,34 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-#[derive(Debug)]
-struct Healthy;
-
-#[async_trait]
-impl HealthProbe for Healthy {
-    async fn check(&self) -> HealthReport {
-        HealthReport {
-            version: "0.0.0".to_owned(),
-            uptime_s: 1,
-            store: PartHealth::Ok,
-            storage: PartHealth::Failing,
-            free_disk_bytes: None,
-            dataset_count: Some(0),
-            running_query_count: None,
-            running_import_count: None,
-        }
-    }
-}
-
 impl Door {
     /// Calls are not counted.
     pub(crate) fn open() -> Self {
-        Self::with_limits(None)
+        Self::with("false")
     }
 
     /// The limits of the contract.
     pub(crate) fn limited() -> Self {
-        let rate = |per_minute| NonZeroU32::new(per_minute).unwrap();
-        Self::with_limits(Some(RateLimits::new(Rates {
-            login_per_minute: rate(5),
-            user_per_minute: rate(100),
-            total_per_minute: rate(1000),
-        })))
+        Self::with("true")
     }
 
-    fn with_limits(rate_limits: Option<RateLimits>) -> Self {
+    fn with(rate_limits: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let stores = SqliteStore::open(folder.path().join("test.db")).unwrap().stores();
-        let settings = AccountSettings {
-            token_secret: "an unguessable secret of the tests only".into(),
-            token_algorithm: Algorithm::Hs256,
-            token_lifetime_s: 3600,
-            password_policy: Policy::default(),
-            password_cost: Cost::FLOOR,
-        };
-        let operator_token = OperatorToken::random();
-        let operator = secrecy::ExposeSecret::expose_secret(operator_token.secret()).to_owned();
-        let app = AppState::new(Services {
-            accounts: Accounts::new(&stores, &settings).unwrap(),
-            clock: Arc::new(SystemClock),
-            health: Arc::new(Healthy),
-            metrics: Metrics::install().unwrap(),
-            readiness: Readiness::new(true),
-            operator_token,
-            settings: HttpSettings {
-                cors_origins: vec!["https://bi.example.com".to_owned()],
-                trusted_proxies: Vec::new(),
-                rate_limits,
-                upload_bytes_max: 1024,
-                spool_folder: folder.path().to_owned(),
-            },
+        let data = folder.path().to_str().unwrap();
+        let config = Config::from_lookup(&|name| match name {
+            "DATA_DIR" => Some(data.to_owned()),
+            "RATE_LIMIT_ENABLED" => Some(rate_limits.to_owned()),
+            "CORS_ORIGINS" => Some("https://bi.example.com".to_owned()),
+            _ => None,
         });
-        let in_process = InProcess::new(router(app.clone()));
-        Self { app, in_process, operator, _folder: folder }
+        let Opened::Mine(owned) = DataFolder::open(folder.path()).unwrap() else {
+            panic!("a new folder is nobody's");
+        };
+        let app = App::open(&config.unwrap(), owned).unwrap();
+        let state = app.state.clone();
+        let operator = secrecy::ExposeSecret::expose_secret(state.operator_token.secret()).to_owned();
+        let in_process = InProcess::new(router(state.clone()), app);
+        Self { app: state, in_process, operator, _folder: folder }
     }
 
     /// Adds a user with [`PASSWORD`], signs in, and returns the token.
@@ -159,7 +115,9 @@ fn redact(value: &mut Value) {
                         "request_id" | "id" | "user_id" | "key_id" | "access_token" | "secret",
                         Value::String(_),
                     )
-                    | ("created_at", Value::String(_)) => *field = Value::from(format!("[{name}]")),
+                    | ("created_at", Value::String(_))
+                    | ("uptime_s" | "free_disk_bytes", Value::Number(_))
+                    | ("version", Value::String(_)) => *field = Value::from(format!("[{name}]")),
                     _ => redact(field),
                 }
             }
