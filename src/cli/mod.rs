@@ -101,14 +101,27 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+impl Command {
+    /// Whether Ctrl-C is the command's own business: a server lets its answers finish, an import is
+    /// cancelled where it runs.
+    fn ends_by_itself(&self) -> bool {
+        matches!(self, Self::Serve(_) | Self::Import(_))
+    }
+}
+
 /// Does what the arguments ask, and returns the code to exit with.
 pub async fn run(cli: Cli, host: &dyn Host, mut out: Out) -> ExitCode {
     let Cli { connection, command } = cli;
-    let outcome = tokio::select! {
-        // First the command: one that handles Ctrl-C itself, as an import does, must hear it too.
-        biased;
-        outcome = dispatch(&connection, command, host, &mut out) => outcome,
-        () = interrupted() => Err(Failure::Interrupted),
+    let outcome = if command.ends_by_itself() {
+        dispatch(&connection, command, host, &mut out).await
+    } else {
+        tokio::select! {
+            // First the command: until it waits, Ctrl-C ends the process as usual, also in the middle of
+            // a question.
+            biased;
+            outcome = dispatch(&connection, command, host, &mut out) => outcome,
+            () = interrupted() => Err(Failure::Interrupted),
+        }
     };
     let outcome = outcome.and_then(|()| out.flush());
     match outcome {
@@ -122,18 +135,21 @@ pub async fn run(cli: Cli, host: &dyn Host, mut out: Out) -> ExitCode {
 
 async fn dispatch(
     connection: &Connection,
-    command: Command,
+    mut command: Command,
     host: &dyn Host,
     out: &mut Out,
 ) -> Result<(), Failure> {
-    match command {
+    // What needs no server, and what is asked before one is looked for.
+    match &mut command {
         Command::Serve(args) => return serve::run(args, connection, host).await,
-        Command::Completions(args) => return completions::run(&args, &mut Cli::command(), out),
+        Command::Completions(args) => return completions::run(args, &mut Cli::command(), out),
+        Command::Query(args) => args.read_statement()?,
+        Command::Users(command) => command.ask()?,
         _ => {}
     }
     let client = Client::connect(connection, host).await?;
     match command {
-        // Done above; they need no server.
+        // Done above.
         Command::Serve(_) | Command::Completions(_) => Ok(()),
         Command::Import(args) => import::run(args, &client, out).await,
         Command::Query(args) => query::run(args, &client, out).await,

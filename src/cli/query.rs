@@ -1,7 +1,7 @@
 //! `shirabe query`: one statement, from the arguments, a file or standard input.
 
 use std::io::{IsTerminal as _, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use reqwest::Method;
@@ -33,9 +33,19 @@ pub(super) struct QueryArgs {
     output: Option<PathBuf>,
 }
 
+impl QueryArgs {
+    /// Reads the statement from where it is, so that `sql` holds it.
+    pub(super) fn read_statement(&mut self) -> Result<(), Failure> {
+        if self.sql.is_none() {
+            self.sql = Some(statement(self.file.as_deref())?);
+        }
+        Ok(())
+    }
+}
+
 pub(super) async fn run(args: QueryArgs, client: &Client, out: &mut Out) -> Result<(), Failure> {
     let format = Format::choose(args.format, args.output.as_deref(), out.is_terminal())?;
-    let statement = statement(&args)?;
+    let statement = args.sql.unwrap_or_default();
     let wire = if format == Format::Parquet { Format::Arrow } else { format };
     let body = json!({ "sql": statement, "as_of": args.as_of, "format": wire.api_name() });
     let request = client.request(Method::POST, &["query"]).json(&body);
@@ -51,11 +61,8 @@ pub(super) async fn run(args: QueryArgs, client: &Client, out: &mut Out) -> Resu
     written.map_err(|failure| failure.about(&statement))
 }
 
-fn statement(args: &QueryArgs) -> Result<String, Failure> {
-    if let Some(sql) = &args.sql {
-        return Ok(sql.clone());
-    }
-    if let Some(file) = &args.file {
+fn statement(file: Option<&Path>) -> Result<String, Failure> {
+    if let Some(file) = file {
         return std::fs::read_to_string(file)
             .map_err(|cause| Failure::File(format!("`{}` cannot be read: {cause}", file.display())));
     }

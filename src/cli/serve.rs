@@ -13,7 +13,7 @@ use super::{Connection, Host};
 #[command(after_long_help = settings())]
 pub(super) struct ServeArgs {}
 
-pub(super) async fn run(_: ServeArgs, connection: &Connection, host: &dyn Host) -> Result<(), Failure> {
+pub(super) async fn run(_: &ServeArgs, connection: &Connection, host: &dyn Host) -> Result<(), Failure> {
     if connection.server.is_some() {
         return Err(Failure::Usage("`serve` runs a server here: `--server` names another".to_owned()));
     }

@@ -39,17 +39,38 @@ pub(super) struct AddArgs {
     /// By default the part of the address before the @
     #[arg(long)]
     name: Option<String>,
-    /// Read the password from the first line of standard input
-    #[arg(long)]
-    password_stdin: bool,
+    #[command(flatten)]
+    password: PasswordArgs,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct PasswdArgs {
     email: String,
+    #[command(flatten)]
+    password: PasswordArgs,
+}
+
+#[derive(Debug, Args)]
+struct PasswordArgs {
     /// Read the password from the first line of standard input
     #[arg(long)]
     password_stdin: bool,
+    /// What was read
+    #[arg(skip)]
+    read: SecretString,
+}
+
+impl UsersCommand {
+    /// Reads the password, if the command needs one.
+    pub(super) fn ask(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::Add(AddArgs { password, .. }) | Self::Passwd(PasswdArgs { password, .. }) => {
+                password.read = read_password(password.password_stdin)?;
+            }
+            Self::List { .. } | Self::Disable { .. } | Self::Enable { .. } => {}
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -65,14 +86,13 @@ pub(super) async fn run(command: UsersCommand, client: &Client, out: &mut Out) -
         UsersCommand::Disable { email } => set(client, &email, &json!({ "disabled": true })).await,
         UsersCommand::Enable { email } => set(client, &email, &json!({ "disabled": false })).await,
         UsersCommand::Passwd(args) => {
-            let password = password(args.password_stdin)?;
-            set(client, &args.email, &json!({ "password": password.expose_secret() })).await
+            let change = json!({ "password": args.password.read.expose_secret() });
+            set(client, &args.email, &change).await
         }
     }
 }
 
 async fn add(args: AddArgs, client: &Client, out: &mut Out) -> Result<(), Failure> {
-    let password = password(args.password_stdin)?;
     let role = match args.role {
         Role::Admin => "admin",
         Role::User => "user",
@@ -81,7 +101,7 @@ async fn add(args: AddArgs, client: &Client, out: &mut Out) -> Result<(), Failur
         "email": args.email,
         "name": args.name.unwrap_or_default(),
         "role": role,
-        "password": password.expose_secret(),
+        "password": args.password.read.expose_secret(),
     });
     let user: Value = client.post(&["users"], &body).await?;
     out.line(show::text(&user["id"]))
@@ -114,7 +134,7 @@ pub(super) async fn find(client: &Client, email: &str) -> Result<String, Failure
 }
 
 /// A password from a person who types it twice, or from a pipe.
-fn password(from_stdin: bool) -> Result<SecretString, Failure> {
+fn read_password(from_stdin: bool) -> Result<SecretString, Failure> {
     let unreadable = |cause: std::io::Error| Failure::File(format!("the password cannot be read: {cause}"));
     if from_stdin {
         let mut line = String::new();

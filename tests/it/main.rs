@@ -3,5 +3,9 @@
 // Says to clippy what is true anyway: helpers here are test code too, and may unwrap.
 #![cfg(test)]
 
+// What every route answers, one file for each file of src/server/http.
+mod http;
+// A door over real stores in a folder of its own.
+mod support;
 // The layout: who may import whom, who may name what, sizes, and what must not stand in code.
 mod tidy;

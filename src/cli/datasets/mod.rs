@@ -15,7 +15,9 @@ use super::client::Client;
 use super::failure::{ApiFailure, Failure};
 use super::out::Out;
 use super::show;
+use crate::error::Error;
 use crate::ids::DatasetId;
+use crate::tasks;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DatasetsCommand {
@@ -111,14 +113,14 @@ async fn restore(client: &Client, dataset: &str, version: u64, out: &mut Out) ->
 
 async fn delete(client: &Client, dataset: &str, yes: bool, out: &mut Out) -> Result<(), Failure> {
     let id = find(client, dataset).await?;
-    if !yes && !confirmed(dataset, out)? {
+    if !yes && !confirmed(dataset, out).await? {
         return Err(Failure::Interrupted);
     }
     client.delete(&["datasets", &id]).await
 }
 
 /// Asks a person to repeat the name. A script cannot be asked and has to say `--yes`.
-fn confirmed(dataset: &str, out: &mut Out) -> Result<bool, Failure> {
+async fn confirmed(dataset: &str, out: &mut Out) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Api(ApiFailure {
             code: "CONFLICT".to_owned(),
@@ -128,12 +130,13 @@ fn confirmed(dataset: &str, out: &mut Out) -> Result<bool, Failure> {
         }));
     }
     out.remark(format_args!("`{dataset}` goes with all its versions. Type its name to delete it:"));
-    let mut line = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|cause| Failure::File(format!("the answer cannot be read: {cause}")))?;
-    Ok(line.trim() == dataset)
+    // On a thread of its own, so that Ctrl-C is heard meanwhile.
+    let line = tasks::blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map_err(Error::internal)?;
+        Ok::<_, Error>(line)
+    });
+    Ok(line.await.map_err(Failure::Local)?.trim() == dataset)
 }
 
 /// The id of a dataset that is given by name or id.

@@ -12,6 +12,7 @@ use tokio_util::io::ReaderStream;
 use super::super::client::Client;
 use super::super::datasets::find_any;
 use super::super::failure::Failure;
+use super::super::interrupted;
 use super::super::out::Out;
 use super::super::progress::Progress;
 use super::{ImportOptions, watch};
@@ -54,7 +55,11 @@ pub(super) async fn import(
             client.request(Method::POST, &["datasets"]).multipart(form)
         }
     };
-    let started: Value = client.fetch(request.header("prefer", "respond-async")).await?;
+    let started: Value = tokio::select! {
+        started = client.fetch(request.header("prefer", "respond-async")) => started?,
+        // Whatever has arrived by then is no import yet.
+        () = interrupted() => return Err(Failure::Interrupted),
+    };
     match started["import_id"].as_str() {
         Some(id) => watch::follow(id, progress, client, out).await,
         // A server may finish a small import at once.

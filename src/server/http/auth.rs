@@ -1,6 +1,7 @@
 //! `/api/auth`: signing in and out, who am I, passwords, the first set-up.
 
 use axum::http::{HeaderMap, StatusCode};
+use metrics::counter;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -16,6 +17,7 @@ use crate::auth::{Principal, Role};
 use crate::catalog::record::UserRecord;
 use crate::error::{Error, Unauthenticated};
 use crate::ids::UserId;
+use crate::telemetry::LOGIN_FAILURES;
 
 /// Who signs in.
 #[derive(Deserialize, ToSchema)]
@@ -108,7 +110,8 @@ impl From<UserRecord> for SignedInView {
 pub(super) async fn login(app: AppState, ApiJson(body): ApiJson<LoginBody>) -> ApiResult<Reply<LoginView>> {
     let LoginBody { email, password } = body;
     let (now, request_id) = (app.clock.now(), context::current_id());
-    let signed = app.accounts.sign_in.sign_in(&email, &password, now, Some(&request_id)).await?;
+    let signed = app.accounts.sign_in.sign_in(&email, &password, now, Some(&request_id)).await;
+    let signed = signed.inspect_err(|_| counter!(LOGIN_FAILURES).increment(1))?;
     context::set_user(&signed.user.id);
     Ok(Reply::of(signed.into()))
 }

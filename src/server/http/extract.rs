@@ -182,7 +182,7 @@ fn path_error(rejection: &PathRejection) -> Error {
             Error::not_found(kind(key), value)
         }
         ErrorKind::ParseErrorAtIndex { index, value, .. } => {
-            Error::not_found(if *index == 0 { "such path" } else { "version" }, value)
+            Error::not_found(if *index == 0 { "path" } else { "version" }, value)
         }
         other => Error::invalid(format!("the path is not readable: {other}")),
     }
@@ -196,7 +196,7 @@ fn kind(parameter: &str) -> &'static str {
         "key_id" => "API key",
         "import_id" => "import",
         "number" => "version",
-        _ => "such path",
+        _ => "path",
     }
 }
 

@@ -203,7 +203,7 @@ pub(super) async fn dry_run(
 
 /// The caller's imports, newest first.
 #[utoipa::path(get, path = "/api/imports", tag = "imports", params(PageParams),
-    responses((status = 200, body = ListReply<ImportView>)))]
+    responses((status = 200, body = ListReply<ImportView>), (status = 401, body = ErrorReply)))]
 pub(super) async fn list(
     app: AppState,
     Caller(principal): Caller,

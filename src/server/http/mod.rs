@@ -8,6 +8,7 @@ use std::any::Any;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
 use metrics::counter;
@@ -68,7 +69,7 @@ pub fn router(app: AppState) -> Router {
     let (router, document) = routes(&app).split_for_parts();
     let mut router = router
         .merge(docs::routes(document))
-        .fallback(|| async { error::ApiError(Error::not_found("such path", "here")) })
+        .fallback(async |uri: Uri| error::ApiError(Error::not_found("path", uri.path())))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(RequestBodyTimeoutLayer::new(BODY_SILENCE));
     if let Some(cors) = headers::cors(&app.settings.cors_origins) {
@@ -145,10 +146,10 @@ fn upload_routes() -> OpenApiRouter<AppState> {
 }
 
 /// 405 in our envelope. The framework adds `Allow`.
-async fn method_not_allowed(method: axum::http::Method) -> Response {
+async fn method_not_allowed(method: Method) -> Response {
     let error = Error::invalid(format!("this path does not take `{method}`: see the header `Allow`"));
     let mut response = error::ApiError(error).into_response();
-    *response.status_mut() = axum::http::StatusCode::METHOD_NOT_ALLOWED;
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response
 }
 
