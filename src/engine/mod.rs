@@ -28,6 +28,7 @@ mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod yielding;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -17,6 +17,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::classify::classify;
 use super::runtime::EngineConfig;
+use super::yielding::Yielding;
 use crate::clock::Timestamp;
 use crate::error::Result;
 
@@ -51,6 +52,7 @@ impl Sessions {
             .with_config(session)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(Yielding))
             .build();
         Self { template }
     }
