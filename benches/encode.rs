@@ -72,11 +72,10 @@ fn print(name: &str, (time, bytes): (Duration, usize)) {
 async fn written(format: Format, batch: &RecordBatch) -> Outcome<usize> {
     let rows = Rows {
         schema: batch.schema(),
-        batches: futures::stream::iter(vec![Ok(batch.clone()); BATCHES]).boxed(),
+        batches: futures::stream::iter(std::iter::repeat_n(batch.clone(), BATCHES).map(Ok)).boxed(),
         truncated: Box::new(|| false),
     };
-    let options =
-        Options { query_id: None, request_id: "req_1".to_owned(), formula_guard: true, type_name };
+    let options = Options { query_id: None, request_id: "req_1".to_owned(), formula_guard: true, type_name };
     let body = encode(format, rows, options)?;
     Ok(body.try_fold(0, |sum, frame| async move { Ok(sum + frame.len()) }).await?)
 }
@@ -90,7 +89,9 @@ fn sales() -> Outcome<RecordBatch> {
         Decimal128Array::from_iter_values(values).with_precision_and_scale(15, 2)
     };
     let texts = |words: [&str; 3]| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(ids.clone().map(|n| words[usize::try_from(n % 3).unwrap_or(0)])))
+        Arc::new(StringArray::from_iter_values(
+            ids.clone().map(|n| words[usize::try_from(n % 3).unwrap_or(0)]),
+        ))
     };
     let floats = Float64Array::from_iter_values(ids.clone().map(|n| f64::from(day(n)) / 7.0));
     let times = ids.clone().map(|n| 1_700_000_000_000_000 + n * 1_000_003);
@@ -98,7 +99,10 @@ fn sales() -> Outcome<RecordBatch> {
         ("id", Arc::new(Int64Array::from_iter_values(ids.clone())) as ArrayRef),
         ("line", Arc::new(Int32Array::from_iter_values(ids.clone().map(day)))),
         ("city", texts(["東京", "大阪", "Oslo"])),
-        ("comment", texts(["carefully packed", "said \"fragile\", twice", "left at the back door, no answer"])),
+        (
+            "comment",
+            texts(["carefully packed", "said \"fragile\", twice", "left at the back door, no answer"]),
+        ),
         ("price", Arc::new(decimals(3)?)),
         ("tax", Arc::new(decimals(5)?)),
         ("weight", Arc::new(floats)),
