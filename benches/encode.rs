@@ -72,7 +72,7 @@ fn print(name: &str, (time, bytes): (Duration, usize)) {
 async fn written(format: Format, batch: &RecordBatch) -> Outcome<usize> {
     let rows = Rows {
         schema: batch.schema(),
-        batches: futures::stream::iter(vec![Ok(batch.clone()); BATCHES]).boxed(),
+        batches: futures::stream::iter(std::iter::repeat_n(batch.clone(), BATCHES).map(Ok)).boxed(),
         truncated: Box::new(|| false),
     };
     let options = Options { query_id: None, request_id: "req_1".to_owned(), formula_guard: true, type_name };
