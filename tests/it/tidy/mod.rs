@@ -12,6 +12,7 @@ use tree::Tree;
 mod conduct;
 mod layers;
 mod owners;
+mod readme;
 mod sizes;
 mod source;
 mod tree;
@@ -58,6 +59,7 @@ fn the_source_keeps_its_rules() {
         tree.sources.iter().flat_map(|source| RULES.iter().flat_map(|rule| rule(source))).collect();
     offences.extend(layers::one_file_of_the_command_line_starts_a_server(&tree.sources));
     offences.extend(unread::every_data_file_is_read(&tree));
+    offences.extend(readme::config_tables_list_every_setting());
     let mut report = String::new();
     for offence in &offences {
         writeln!(report, "{offence}").unwrap();
