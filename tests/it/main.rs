@@ -3,5 +3,7 @@
 // Says to clippy what is true anyway: helpers here are test code too, and may unwrap.
 #![cfg(test)]
 
+// The process dies, the disk is full, a byte rots.
+mod crash;
 // The layout: who may import whom, who may name what, sizes, and what must not stand in code.
 mod tidy;
