@@ -5,5 +5,7 @@
 
 // The process dies, the disk is full, a byte rots.
 mod crash;
+// Every call of a write path fails once.
+mod faults;
 // The layout: who may import whom, who may name what, sizes, and what must not stand in code.
 mod tidy;

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 /// What a query finds in one whole file of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rows {
-    pub(super) count: i64,
-    pub(super) sum: i64,
+pub(crate) struct Rows {
+    pub(crate) count: i64,
+    pub(crate) sum: i64,
     /// Least and greatest generation; equal, unless versions were mixed.
-    pub(super) generations: (i64, i64),
+    pub(crate) generations: (i64, i64),
 }
 
 impl Rows {
     /// The rows of generation `generation`, when each file has `count` more rows than generations.
-    pub(super) fn of(generation: i64, count: i64) -> Self {
+    pub(crate) fn of(generation: i64, count: i64) -> Self {
         let count = count + generation;
         Self {
             count,
@@ -30,7 +30,7 @@ fn amount(generation: i64, row: i64) -> i64 {
 }
 
 /// Writes generation `generation` below `folder`. With `broken` one row more, which has too few fields.
-pub(super) fn write(folder: &Path, generation: i64, count: i64, broken: bool) -> PathBuf {
+pub(crate) fn write(folder: &Path, generation: i64, count: i64, broken: bool) -> PathBuf {
     let mut text = "generation,day,amount\n".to_owned();
     for row in 0..count + generation {
         let day = row % 3 + 1;

@@ -104,8 +104,12 @@ impl Service {
     /// The dataset and its rows; none when there is no dataset of that name.
     pub(super) async fn find(&self, name: &str) -> Option<(DatasetRecord, Rows)> {
         let record = self.datasets().by_name(&Principal::operator(), name).await.unwrap()?;
-        let rows = rows(&self.app.state.engine, self.app.state.catalog.as_ref(), name).await.unwrap();
-        Some((record, rows))
+        Some((record, self.query(name).await.unwrap()))
+    }
+
+    /// What a query finds in the dataset `name`.
+    pub(super) async fn query(&self, name: &str) -> Result<Rows, Error> {
+        rows(&self.app.state.engine, self.app.state.catalog.as_ref(), name).await
     }
 
     /// Fails when `check` finds anything.

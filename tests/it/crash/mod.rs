@@ -6,9 +6,9 @@
 //! nothing; the same import works; the collector takes what was left. It must not know how an import
 //! is made, only the names of its steps.
 
-mod csv;
+pub(crate) mod csv;
 mod damage;
-mod folder;
+pub(crate) mod folder;
 mod full_disk;
 mod random;
 mod server;
