@@ -1,6 +1,6 @@
 //! A service over stores that fail on request, with a dataset of two versions.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use object_store::ObjectStore;
@@ -41,6 +41,22 @@ impl Ground {
         for folder in ["objects", "spool", "spill"] {
             std::fs::create_dir(root.path().join(folder)).unwrap();
         }
+        let ground = Self::open(root);
+        for generation in 1..=versions {
+            let file = ground.file(generation);
+            folder::import(&ground.datasets, &file, "t", options()).await.unwrap();
+        }
+        ground
+    }
+
+    /// The same again, in a folder of its own: copied, which is quicker than imported.
+    pub(super) fn again(&self) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        copy(self.root.path(), root.path());
+        Self::open(root)
+    }
+
+    fn open(root: tempfile::TempDir) -> Self {
         let plan = Plan::default();
         let inner: Arc<dyn ObjectStore> = Arc::new(DurableLocal::open(&root.path().join("objects")).unwrap());
         let objects: Arc<dyn ObjectStore> = Arc::new(FaultyObjects { inner, plan: plan.clone() });
@@ -58,12 +74,7 @@ impl Ground {
         };
         let clock = Arc::new(SystemClock);
         let datasets = Datasets::new(stores.clone(), objects, engine.clone(), clock, settings);
-        let ground = Self { datasets, plan, engine, stores, root };
-        for generation in 1..=versions {
-            let file = ground.file(generation);
-            folder::import(&ground.datasets, &file, "t", options()).await.unwrap();
-        }
-        ground
+        Self { datasets, plan, engine, stores, root }
     }
 
     pub(super) fn file(&self, generation: i64) -> PathBuf {
@@ -78,14 +89,29 @@ impl Ground {
         Some((record.current.number, rows, versions.len()))
     }
 
-    /// How many things `check` finds.
+    /// What `check` finds.
     pub(super) async fn findings(&self) -> Vec<String> {
         let checked = self.datasets.check(&Principal::operator()).await.unwrap();
         checked.findings.into_iter().map(|finding| finding.problem).collect()
     }
 }
 
-/// Two files and a quarantine, so that an import makes many calls.
+/// Copies what is in `from`. Nobody writes there meanwhile.
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy(&source, &target);
+        } else if source.extension() != Some("db-shm".as_ref()) {
+            // Shared memory belongs to the processes that share it; the next one makes its own.
+            std::fs::copy(&source, &target).unwrap();
+        }
+    }
+}
+
+/// A file for each day and a quarantine, so that an import makes many calls.
 pub(super) fn options() -> ImportOptions {
     ImportOptions { partition_column: Some("day".to_owned()), bad_rows_max: 5, ..ImportOptions::default() }
 }

@@ -71,14 +71,15 @@ async fn a_store_that_is_gone_after_an_answer_was_lost_leaves_the_old_or_the_new
 
 async fn every_call_fails(failure: Failure, and_all_after: bool) {
     for write in WRITES {
-        let calm = Ground::with_versions(write.versions).await;
-        let old = calm.seen().await;
+        let start = Ground::with_versions(write.versions).await;
+        let old = start.seen().await;
+        let calm = start.again();
         (write.run)(&calm).await.unwrap();
         let new = calm.seen().await;
         let mut n = 1;
         loop {
             assert!(n < CALLS_MAX, "{} never comes to an end", write.name);
-            let ground = Ground::with_versions(write.versions).await;
+            let ground = start.again();
             ground.plan.fail(n, failure, and_all_after);
             let outcome = (write.run)(&ground).await;
             let failed = ground.plan.end();
