@@ -87,7 +87,7 @@ fn spooled(folder: &Folder) -> u64 {
 }
 
 /// Waits for `condition`, looking again and again, for a minute at most.
-async fn until(condition: impl Fn() -> bool) {
+async fn until(condition: impl Fn() -> bool + Send + Sync) {
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
     let holds = async {
         while !condition() {
@@ -105,7 +105,7 @@ async fn a_server_killed_during_an_upload_leaves_nothing() {
     let half = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b'a'; 1 << 20]))]);
     let body = Body::wrap_stream(half.chain(futures::stream::pending()));
     let form = Form::new().text("name", "t").part("file", Part::stream(body).file_name("t.csv"));
-    let upload = tokio::spawn(server.post("/api/datasets").multipart(form).send());
+    let upload = shirabe::tasks::spawn(server.post("/api/datasets").multipart(form).send());
     until(|| spooled(&folder) > 0).await;
     server.kill();
     assert!(upload.await.unwrap().is_err(), "an answer to half an upload");
