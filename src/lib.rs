@@ -23,6 +23,7 @@ pub mod ids;
 pub mod limits;
 pub mod tasks;
 pub mod telemetry;
+pub mod write_steps;
 
 pub mod audit_log;
 pub mod auth;

@@ -12,5 +12,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // Held to the end: tests name the step of a write at which this process ends.
+    #[cfg(feature = "failpoints")]
+    let _steps = fail::FailScenario::setup();
     cli::run(Cli::parse(), &Embedded, Out::standard()).await
 }

@@ -23,6 +23,7 @@ use crate::ids::DatasetId;
 use crate::limits;
 use crate::storage::keys;
 use crate::tasks;
+use crate::write_steps::write_step;
 
 /// Times that an import starts over because the first rows misled it: once for the encoding, once for
 /// the types, and once more when new columns follow from that.
@@ -264,7 +265,9 @@ impl Datasets {
         options: &ImportOptions,
         landed: Landed,
     ) -> Result<Candidate, Error> {
+        write_step!("import.rows_stored");
         let kept = quarantine::write(&self.parts.objects, id, &landed.label, &landed.bad_rows).await?;
+        write_step!("import.quarantine_stored");
         let source = Source {
             kind: kind_of(&landed.contract).to_owned(),
             file_name: file.name.clone(),

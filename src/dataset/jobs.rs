@@ -18,6 +18,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{ImportId, UserId};
 use crate::tasks;
+use crate::write_steps::write_step;
 
 /// Finished jobs that can still be asked about.
 const REMEMBERED_MAX: usize = 500;
@@ -159,6 +160,7 @@ impl<T: Send + Sync + 'static> Jobs<T> {
                 Ok(result) => State::Completed(result),
                 Err(error) => State::Failed(error),
             };
+            write_step!("import.before_answer");
             progress.enter(Stage::Finished);
             ended.send_if_modified(|state| {
                 let running = matches!(**state, State::Running);

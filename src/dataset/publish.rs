@@ -15,6 +15,7 @@ use crate::catalog::store::Change;
 use crate::error::Error;
 use crate::ids::{CommitId, DatasetId, UserId};
 use crate::storage::{self, keys};
+use crate::write_steps::write_step;
 
 /// A version whose files are stored and that nothing names yet.
 #[derive(Debug)]
@@ -122,8 +123,8 @@ impl Datasets {
         let manifest = self.manifest_of(caller, &place, candidate, commit_id.clone());
         let bytes = serde_json::to_vec_pretty(&manifest).map_err(Error::internal)?;
         let key = keys::manifest(&manifest.dataset_id, &manifest.label);
-        fail::fail_point!("publish::before_manifest");
         let written = storage::put_new(&self.parts.objects, &key, Bytes::from(bytes)).await?;
+        write_step!("import.manifest_stored");
 
         let version = version_of(&manifest, written.blake3);
         let mut record = place.record(manifest, version);

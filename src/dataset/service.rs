@@ -14,6 +14,7 @@ use crate::dataset::decode::DecodeLimits;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::ids::{CommitId, DatasetId, LogId};
+use crate::write_steps::write_step;
 
 /// Numbers an operator sets.
 #[derive(Debug, Clone)]
@@ -216,9 +217,8 @@ impl Datasets {
         audit: Option<AuditRecord>,
         id: CommitId,
     ) -> Result<(), Error> {
-        fail::fail_point!("publish::before_commit");
+        write_step!("commit.before");
         let outcome = self.parts.stores.datasets.commit(Commit { id: id.clone(), change, audit }).await;
-        fail::fail_point!("publish::after_commit");
         match outcome {
             Ok(()) => Ok(()),
             Err(error @ StoreError::Unavailable(_)) => {

@@ -21,6 +21,7 @@ use object_store::{
 };
 
 use crate::ids::random_digits;
+use crate::write_steps::write_step;
 
 /// A folder of immutable files.
 #[derive(Debug)]
@@ -68,19 +69,26 @@ struct Place {
 impl Place {
     fn create(&self) -> io::Result<File> {
         make_folder(&self.root, &self.folder)?;
-        File::options().write(true).create_new(true).open(&self.staged)
+        let file = File::options().write(true).create_new(true).open(&self.staged)?;
+        write_step!("object.created");
+        Ok(file)
     }
 
     /// Gives the staged file its name. After this returns, a power loss does not take it back.
     fn commit(&self, file: &File, replace: bool) -> io::Result<()> {
         file.sync_all()?;
+        write_step!("object.synced");
         if replace {
             fs::rename(&self.staged, &self.path)?;
         } else {
             fs::hard_link(&self.staged, &self.path)?;
+            write_step!("object.linked");
             fs::remove_file(&self.staged)?;
         }
-        sync_folder(&self.folder)
+        write_step!("object.staged_removed");
+        sync_folder(&self.folder)?;
+        write_step!("object.folder_synced");
+        Ok(())
     }
 
     fn discard(&self) {
@@ -108,6 +116,7 @@ fn make_folder(root: &FsPath, folder: &FsPath) -> io::Result<()> {
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
             Err(cause) => return Err(cause),
         }
+        write_step!("object.folder_made");
         if let Some(above) = dir.parent() {
             sync_folder(above)?;
         }
@@ -145,6 +154,7 @@ impl ObjectStore for DurableLocal {
             let write = || {
                 let mut file = place.create()?;
                 payload.iter().try_for_each(|bytes| file.write_all(bytes))?;
+                write_step!("object.written");
                 place.commit(&file, replace)
             };
             write().map_err(|cause| {
@@ -221,6 +231,7 @@ impl MultipartUpload for StagedUpload {
                 file.write_all_at(bytes, offset).map_err(|cause| place.error(cause))?;
                 offset += bytes.len() as u64;
             }
+            write_step!("object.part_written");
             Ok(())
         }))
     }

@@ -77,7 +77,6 @@ impl Upload {
     }
 
     async fn put_part(&mut self, part: Bytes) -> Result<(), Error> {
-        fail::fail_point!("storage::put_part");
         let put = self.upload.put_part(part.into()).await;
         if let Err(cause) = put {
             let error = classify(cause, self.key.as_ref());

@@ -3,6 +3,10 @@
 // Says to clippy what is true anyway: helpers here are test code too, and may unwrap.
 #![cfg(test)]
 
+// The process dies, the disk is full, a byte rots.
+mod crash;
+// Every call of a write path fails once.
+mod faults;
 // What every route answers, one file for each file of src/server/http.
 mod http;
 // A door over real stores in a folder of its own.

@@ -14,6 +14,7 @@ use crate::catalog::manifest::DataFile;
 use crate::error::Error;
 use crate::storage::{Upload, keys};
 use crate::tasks;
+use crate::write_steps::write_step;
 
 /// Bytes that Parquet has laid down and that are not uploaded yet.
 #[derive(Debug, Clone, Default)]
@@ -87,7 +88,7 @@ impl FileWriter {
             tasks::blocking(move || parquet.close().map_err(Error::internal)).await?;
         upload.write(&laid.take()).await?;
         let key = upload.key().to_string();
-        fail::fail_point!("write::finish_file");
+        write_step!("import.file_encoded");
         let written = upload.finish().await?;
         Ok(DataFile {
             key,

@@ -98,8 +98,9 @@ fn broken(cause: &MultipartError) -> Error {
 }
 
 fn unwritable(cause: std::io::Error) -> Error {
+    use std::io::ErrorKind as Io;
     match cause.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+        Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => {
             Error::StorageFull("the uploaded file".to_owned())
         }
         _ => Error::Unavailable {

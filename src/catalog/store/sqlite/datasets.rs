@@ -12,6 +12,7 @@ use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, VersionRecord};
 use crate::catalog::store::{Commit, DatasetStore, Owner, Page, PageRequest, StoreError};
 use crate::ids::{CommitId, DatasetId};
+use crate::write_steps::write_step;
 
 const LIST_ALL: &str = include_str!("../../../../sql/store/datasets_list_all.sql");
 const LIST_OWNED: &str = include_str!("../../../../sql/store/datasets_list_owned.sql");
@@ -50,7 +51,14 @@ impl DatasetStore for SqliteStore {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        self.database.write(move |tx| commit::apply(tx, commit)).await
+        let applied = move |tx: &Transaction<'_>| {
+            commit::apply(tx, commit)?;
+            write_step!("commit.applied");
+            Ok(())
+        };
+        self.database.write(applied).await?;
+        write_step!("commit.done");
+        Ok(())
     }
 
     async fn committed(&self, id: &CommitId) -> Result<bool, StoreError> {

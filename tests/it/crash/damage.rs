@@ -1,0 +1,86 @@
+//! A byte rots on the disk.
+
+use std::path::{Path, PathBuf};
+
+use shirabe::auth::Principal;
+use shirabe::dataset::import::ImportOptions;
+use shirabe::error::Code;
+
+use super::csv;
+use super::folder::Folder;
+
+/// Rows of a file, besides one for each generation.
+const ROWS: i64 = 2000;
+/// Places in a file at which a byte is changed, one at a time.
+const PLACES: usize = 24;
+
+/// The files below `folder`, and below what is below it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.append(&mut files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn check_names_every_file_with_a_changed_byte() {
+    let folder = Folder::new();
+    let file = csv::write(folder.root.path(), 1, ROWS, true);
+    let options = ImportOptions {
+        partition_column: Some("day".to_owned()),
+        bad_rows_max: 5,
+        ..ImportOptions::default()
+    };
+    folder.open().import(&file, "t", options).await.unwrap();
+    let objects = folder.data().join("objects");
+    let stored = files(&objects);
+    assert_eq!(stored.len(), 5, "three days, a quarantine and a manifest: {stored:?}");
+    for path in stored {
+        let key = path.strip_prefix(&objects).unwrap().to_str().unwrap().to_owned();
+        let whole = std::fs::read(&path).unwrap();
+        for place in (0..whole.len()).step_by((whole.len() / PLACES).max(1)) {
+            let mut rotten = whole.clone();
+            rotten[place] ^= 0x10;
+            std::fs::write(&path, rotten).unwrap();
+            let service = folder.open();
+            let found = service.datasets().check(&Principal::operator()).await.unwrap().findings;
+            let [finding] = found.as_slice() else { panic!("byte {place} of `{key}`: {found:?}") };
+            assert_eq!(finding.object.as_ref(), Some(&key), "byte {place}: {finding:?}");
+        }
+        std::fs::write(&path, whole).unwrap();
+    }
+    folder.open().check().await;
+}
+
+/// A manifest is read against its checksum, and a footer that cannot be read fails the query; neither is
+/// ever an internal error. Values inside a data page have no checksum that Parquet's writer could set:
+/// those are for `check`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_of_a_damaged_file_says_so() {
+    let folder = Folder::new();
+    let file = csv::write(folder.root.path(), 1, ROWS, false);
+    let record = folder.open().import(&file, "t", ImportOptions::default()).await.unwrap();
+    let [data, manifest] = files(&folder.data().join("objects")).try_into().unwrap();
+    let length = std::fs::read(&data).unwrap().len();
+    for (path, place) in [(&manifest, 10), (&manifest, 200), (&data, length - 1), (&data, length - 3)] {
+        let whole = std::fs::read(path).unwrap();
+        let mut rotten = whole.clone();
+        rotten[place] ^= 0x10;
+        std::fs::write(path, rotten).unwrap();
+        let failed = folder.open().query("t").await;
+        assert_eq!(
+            failed.map_err(|error| error.code()),
+            Err(Code::StorageDamaged),
+            "byte {place} of {path:?}"
+        );
+        std::fs::write(path, whole).unwrap();
+    }
+    std::fs::remove_file(&data).unwrap();
+    let service = folder.open();
+    assert_eq!(service.query("t").await.map_err(|error| error.code()), Err(Code::StorageDamaged));
+    let found = service.datasets().check(&Principal::operator()).await.unwrap().findings;
+    assert!(found.iter().any(|finding| finding.version == Some(record.current.number)), "{found:?}");
+}

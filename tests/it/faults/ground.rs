@@ -1,0 +1,117 @@
+//! A service over stores that fail on request, with a dataset of two versions.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use shirabe::auth::Principal;
+use shirabe::catalog::store::Stores;
+use shirabe::catalog::store::sqlite::SqliteStore;
+use shirabe::clock::SystemClock;
+use shirabe::dataset::decode::DecodeLimits;
+use shirabe::dataset::import::ImportOptions;
+use shirabe::dataset::{Datasets, Settings};
+use shirabe::engine::{Engine, EngineConfig};
+use shirabe::storage::DurableLocal;
+
+use super::faulty::{FaultyDatasets, FaultyObjects, Plan};
+use crate::crash::csv::{self, Rows};
+use crate::crash::folder;
+
+/// Rows of a file, besides one for each generation.
+pub(super) const ROWS: i64 = 30;
+
+/// Everything a write needs, and the plan by which it fails.
+pub(super) struct Ground {
+    pub(super) datasets: Datasets,
+    pub(super) plan: Plan,
+    engine: Engine,
+    stores: Stores,
+    root: tempfile::TempDir,
+}
+
+/// What can be seen of the dataset `t`: the number of its current version, the generation of its rows,
+/// and how many versions are kept.
+pub(super) type Seen = Option<(u64, Rows, usize)>;
+
+impl Ground {
+    /// With `versions` versions of the dataset `t`, of the generations 1, 2, …
+    pub(super) async fn with_versions(versions: i64) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["objects", "spool", "spill"] {
+            std::fs::create_dir(root.path().join(folder)).unwrap();
+        }
+        let ground = Self::open(root);
+        for generation in 1..=versions {
+            let file = ground.file(generation);
+            folder::import(&ground.datasets, &file, "t", options()).await.unwrap();
+        }
+        ground
+    }
+
+    /// The same again, in a folder of its own: copied, which is quicker than imported.
+    pub(super) fn again(&self) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        copy(self.root.path(), root.path());
+        Self::open(root)
+    }
+
+    fn open(root: tempfile::TempDir) -> Self {
+        let plan = Plan::default();
+        let inner: Arc<dyn ObjectStore> = Arc::new(DurableLocal::open(&root.path().join("objects")).unwrap());
+        let objects: Arc<dyn ObjectStore> = Arc::new(FaultyObjects { inner, plan: plan.clone() });
+        let mut stores = SqliteStore::open(root.path().join("store.db")).unwrap().stores();
+        stores.datasets = Arc::new(FaultyDatasets { inner: stores.datasets, plan: plan.clone() });
+        let mut config = EngineConfig::new(root.path().join("spill"));
+        config.target_partitions = 1;
+        let engine = Engine::new(config, Arc::clone(&objects)).unwrap();
+        let settings = Settings {
+            spool_dir: root.path().join("spool"),
+            threads: 1,
+            versions_kept: 2,
+            grace_seconds: 0,
+            decode: DecodeLimits::default(),
+        };
+        let clock = Arc::new(SystemClock);
+        let datasets = Datasets::new(stores.clone(), objects, engine.clone(), clock, settings);
+        Self { datasets, plan, engine, stores, root }
+    }
+
+    pub(super) fn file(&self, generation: i64) -> PathBuf {
+        csv::write(self.root.path(), generation, ROWS, true)
+    }
+
+    pub(super) async fn seen(&self) -> Seen {
+        let operator = Principal::operator();
+        let record = self.datasets.by_name(&operator, "t").await.unwrap()?;
+        let rows = folder::rows(&self.engine, self.stores.datasets.as_ref(), "t").await.unwrap();
+        let versions = self.datasets.versions(&operator, &record.id).await.unwrap();
+        Some((record.current.number, rows, versions.len()))
+    }
+
+    /// What `check` finds.
+    pub(super) async fn findings(&self) -> Vec<String> {
+        let checked = self.datasets.check(&Principal::operator()).await.unwrap();
+        checked.findings.into_iter().map(|finding| finding.problem).collect()
+    }
+}
+
+/// Copies what is in `from`. Nobody writes there meanwhile.
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy(&source, &target);
+        } else if source.extension() != Some("db-shm".as_ref()) {
+            // Shared memory belongs to the processes that share it; the next one makes its own.
+            std::fs::copy(&source, &target).unwrap();
+        }
+    }
+}
+
+/// A file for each day and a quarantine, so that an import makes many calls.
+pub(super) fn options() -> ImportOptions {
+    ImportOptions { partition_column: Some("day".to_owned()), bad_rows_max: 5, ..ImportOptions::default() }
+}
