@@ -25,10 +25,10 @@ async fn two_hundred_callers_at_once_get_their_own_answers() {
     let id = app.dataset(&ana, "squares", &format!("n,square\n{rows}")).await;
     let (url, _server) = listen(&app).await;
 
+    // HTTP/1 without a pool: as many connections as requests.
+    let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
     let answers = join_all((0..CALLERS).map(|n| {
-        // A client each, so that there are as many connections.
-        let client = Client::builder().no_proxy().build().unwrap();
-        let (url, id, token) = (&url, &id, &ana.token);
+        let (client, url, id, token) = (&client, &url, &id, &ana.token);
         async move {
             let sql = format!("select n, square from squares where n = {n}");
             let query =

@@ -193,7 +193,7 @@ async fn a_long_import_is_watched() {
     assert_eq!((&ended["result"]["name"], &ended["result"]["row_count"]), (&json!("t"), &json!(5000)));
     app.get(&path).by(&ben).send().await.refused(404, "NOT_FOUND");
     app.delete(&path).by(&ben).send().await.refused(404, "NOT_FOUND");
-    assert_eq!(app.get("/api/imports").by(&ben).send().await.list().0, [json!({}); 0]);
+    assert!(app.get("/api/imports").by(&ben).send().await.list().0.is_empty());
     assert_eq!(app.get("/api/imports").by(&ana).send().await.list().0.len(), 1);
 
     let form = Form::new().file("bad.csv", "a,b\n1\n");
