@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::Path;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
@@ -13,6 +12,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::Config;
 
 use super::error::{ApiError, ApiResult};
+use super::extract::ApiPath;
 use super::headers::DOCS_POLICY;
 use super::state::AppState;
 use crate::error::Error;
@@ -65,7 +65,7 @@ pub(super) fn routes(document: Document) -> Router<AppState> {
         .route(DOCUMENT_PATH, get(move || async move { Json(document.as_ref().clone()) }))
         .route("/api/docs", get(|| async { Redirect::permanent("/api/docs/") }))
         .route("/api/docs/", get(|| async { page("index.html") }))
-        .route("/api/docs/{*file}", get(|Path(file): Path<String>| async move { page(&file) }))
+        .route("/api/docs/{*file}", get(|ApiPath(file): ApiPath<String>| async move { page(&file) }))
 }
 
 /// One file of the pages.

@@ -2,7 +2,7 @@
 
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody, PathRejection};
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Multipart, Request};
 use axum::http::request::Parts;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -66,6 +66,21 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJson<T> {
         let body = Bytes::from_request(request, state).await.map_err(|rejection| body_error(&rejection))?;
         let body: &[u8] = if body.trim_ascii().is_empty() { b"{}" } else { &body };
         Ok(Self(read_json(body)?))
+    }
+}
+
+/// A form whose fields come one after the other.
+#[derive(Debug)]
+pub(super) struct ApiForm(pub(super) Multipart);
+
+impl<S: Send + Sync> FromRequest<S> for ApiForm {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> ApiResult<Self> {
+        match Multipart::from_request(request, state).await {
+            Ok(form) => Ok(Self(form)),
+            Err(rejection) => Err(ApiError(Error::invalid(rejection.body_text()))),
+        }
     }
 }
 
@@ -184,6 +199,8 @@ fn path_error(rejection: &PathRejection) -> Error {
         ErrorKind::ParseErrorAtIndex { index, value, .. } => {
             Error::not_found(if *index == 0 { "path" } else { "version" }, value)
         }
+        // Bytes that are no text, such as `%c0%ae`.
+        ErrorKind::InvalidUtf8InPathParam { key } => Error::not_found(kind(key), char::REPLACEMENT_CHARACTER),
         other => Error::invalid(format!("the path is not readable: {other}")),
     }
 }

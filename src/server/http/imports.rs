@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequest as _, Multipart, Request};
+use axum::extract::{FromRequest as _, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::datasets::DatasetPath;
 use super::envelope::{ListReply, Reply};
 use super::error::{ApiResult, ErrorReply, respond};
-use super::extract::{ApiJson, ApiPath, ApiQuery, Asker, Caller, OptionalJson, PageParams};
+use super::extract::{ApiForm, ApiJson, ApiPath, ApiQuery, Asker, Caller, OptionalJson, PageParams};
 use super::import_body::ImportBody;
 use super::import_view::{
     ImportView, ImportedView, ReimportedView, imported_view, job_view, reimported_view,
@@ -92,7 +92,7 @@ pub(super) async fn create(
     app: AppState,
     Asker(caller): Asker,
     headers: HeaderMap,
-    form: Multipart,
+    form: ApiForm,
 ) -> ApiResult<Response> {
     // Before the upload, which may take long.
     authorize(&caller.principal, Action::CreateDataset, &Object::Service)?;
@@ -130,9 +130,7 @@ pub(super) async fn inspect(
 ) -> ApiResult<Reply<InspectionView>> {
     authorize(&caller.principal, Action::CreateDataset, &Object::Service)?;
     let (input, _file, body) = if is_form(request.headers()) {
-        let form = Multipart::from_request(request, &app)
-            .await
-            .map_err(|cause| Error::invalid(cause.body_text()))?;
+        let form = ApiForm::from_request(request, &app).await?;
         let Form { texts, file } = receive(&app, form).await?;
         let file = file.ok_or_else(|| Error::invalid_field("file", "the form has no `file`"))?;
         (file.input(), Some(file), ImportBody::from_form(texts)?)
@@ -244,7 +242,7 @@ pub(super) async fn cancel(
     Ok(Reply::of(job_view(&app, &principal, &job).await?))
 }
 
-async fn receive(app: &AppState, form: Multipart) -> Result<Form, Error> {
+async fn receive(app: &AppState, ApiForm(form): ApiForm) -> Result<Form, Error> {
     upload::read(form, &app.settings.spool_folder, app.settings.upload_bytes_max).await
 }
 
@@ -294,8 +292,7 @@ async fn newer_file(
     request: Request,
 ) -> ApiResult<(Option<InputFile>, Option<Spooled>, bool)> {
     if is_form(request.headers()) {
-        let form =
-            Multipart::from_request(request, app).await.map_err(|cause| Error::invalid(cause.body_text()))?;
+        let form = ApiForm::from_request(request, app).await?;
         let Form { texts, file } = receive(app, form).await?;
         let force = ImportBody::from_form(texts)?.force;
         return Ok((file.as_ref().map(Spooled::input), file, force));

@@ -3,9 +3,20 @@
 //! Why whole answers: a client sees status, headers and body together, and each of them is part of the contract. It must
 //! not test what a stage below already tests by itself.
 
+mod access;
+mod accounts;
 mod auth;
+mod bad_input;
+mod datasets;
+mod document;
 mod door;
+mod export;
+mod forgeries;
+mod health;
 mod keys;
 mod listen;
+mod load;
 mod openapi;
+mod query;
 mod users;
+mod versions;

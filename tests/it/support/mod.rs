@@ -12,6 +12,14 @@ use shirabe::config::Config;
 use shirabe::data_folder::{DataFolder, Opened};
 use shirabe::server::http::{AppState, InProcess, router};
 
+mod app;
+mod call;
+mod reply;
+
+pub(crate) use app::{Person, TestApp};
+pub(crate) use call::{Call, Form};
+pub(crate) use reply::{Reply, fields};
+
 /// The password of every user of a test.
 pub(crate) const PASSWORD: &str = "Correct-Horse-7";
 
