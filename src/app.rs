@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 
 use crate::account::{AccountSettings, Accounts};
+use crate::auth::Principal;
 use crate::auth::password::{Cost, Policy};
 use crate::auth::token::Algorithm;
 use crate::catalog::store::Stores;
@@ -34,6 +35,8 @@ use crate::telemetry::{self, Metrics};
 
 /// How often tokens that have expired are forgotten.
 const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
+/// How often the collector comes by.
+const HOURS_BETWEEN_COLLECTIONS: u64 = 24;
 /// Imports that wait for their turn.
 const IMPORTS_WAITING_MAX: usize = 32;
 /// Imports at a time: each uses all cores for itself.
@@ -105,7 +108,7 @@ impl App {
         let _announcement = self.folder.announce(&server)?;
         self.offer_setup(&server.url).await?;
         tracing::info!(url = %server.url, version = env!("CARGO_PKG_VERSION"), "serving");
-        let upkeep = crate::tasks::spawn(upkeep(self.stores.clone(), Arc::clone(&self.state.clock)));
+        let upkeep = crate::tasks::spawn(upkeep(self.stores.clone(), self.state.clone()));
         http::serve(listener, http::router(self.state.clone()), self.state.clone(), stop).await;
         drop(upkeep);
         tracing::info!("stopped");
@@ -127,13 +130,25 @@ impl App {
     }
 }
 
-/// Forgets what has expired, now and then.
-async fn upkeep(stores: Stores, clock: Arc<dyn Clock>) {
+/// Forgets what has expired every hour, and collects an hour after the start and then once a day.
+async fn upkeep(stores: Stores, state: AppState) {
     let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
-    loop {
+    for hour in 0_u64.. {
         interval.tick().await;
-        if let Err(error) = stores.tokens.forget_expired(clock.now()).await {
+        if let Err(error) = stores.tokens.forget_expired(state.clock.now()).await {
             tracing::warn!(%error, "expired tokens could not be forgotten");
+        }
+        if hour % HOURS_BETWEEN_COLLECTIONS != 1 {
+            continue;
+        }
+        match state.datasets.collect(&Principal::operator(), false).await {
+            Ok(collected) => tracing::info!(
+                versions_expired = collected.versions_expired,
+                objects_deleted = collected.objects_deleted,
+                bytes_deleted = collected.bytes_deleted,
+                "collected"
+            ),
+            Err(error) => tracing::warn!(%error, "the collector came to no end"),
         }
     }
 }
@@ -215,6 +230,9 @@ impl Host for Embedded {
             }
         };
         telemetry::init_logs(config.logs.clone(), std::io::stderr().is_terminal());
+        for setting in &config.unused {
+            tracing::warn!(setting, "is set, and does nothing in this version");
+        }
         App::open(&config, folder)?.serve(&config, stopped()).await
     }
 

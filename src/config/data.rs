@@ -12,7 +12,7 @@ const FOLDER: Setting = Setting {
 const VERSIONS: Setting = Setting {
     name: "VERSIONS_KEPT",
     default: Some("30"),
-    meaning: "versions of a dataset that are kept; older ones expire when a new one is published",
+    meaning: "versions of a dataset that the collector keeps; it comes by once a day, and with `shirabe gc`",
 };
 const GRACE: Setting = Setting {
     name: "GC_GRACE_HOURS",

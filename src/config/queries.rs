@@ -10,7 +10,7 @@ const TIMEOUT: Setting = Setting {
 const MEMORY: Setting = Setting {
     name: "QUERY_MEMORY_MB",
     default: None,
-    meaning: "memory for all queries together, in MiB; by default half of the machine's",
+    meaning: "memory for all queries and sorts together, in MiB; by default 512",
 };
 
 pub(super) const SETTINGS: &[&Setting] = &[&TIMEOUT, &MEMORY];

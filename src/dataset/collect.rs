@@ -4,7 +4,7 @@
 //! restored. A file goes only when no kept manifest of its dataset names it and it has been of no use
 //! for the grace period, so that neither a running import nor a reader of yesterday's version loses it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use futures::TryStreamExt as _;
 use object_store::path::Path;
@@ -41,7 +41,8 @@ impl Datasets {
         authorize(principal, Action::Maintain, &Object::Service)?;
         let mut report = Collected { dry_run, ..Collected::default() };
         let now = self.now();
-        let waiting = self.recently_expired(now).await?;
+        let mut waiting = self.recently_expired(now).await?;
+        waiting.extend(self.parts.in_flight.labels());
         let mut unnamed = self.datasets_in_storage().await?;
         for record in self.all_records().await? {
             unnamed.remove(record.id.as_str());
@@ -117,7 +118,7 @@ impl Datasets {
         &self,
         dataset: &str,
         named: &HashSet<String>,
-        waiting: &BTreeMap<String, Timestamp>,
+        waiting: &HashSet<String>,
         now: Timestamp,
         report: &mut Collected,
     ) -> Result<(), Error> {
@@ -129,7 +130,7 @@ impl Datasets {
         for object in objects {
             let key = object.location.as_ref();
             let young = object.last_modified.timestamp_micros() > old.micros();
-            let in_use = waiting.keys().any(|label| key.contains(label.as_str()));
+            let in_use = waiting.iter().any(|label| key.contains(label.as_str()));
             if named.contains(key) || young || in_use {
                 continue;
             }
@@ -144,11 +145,11 @@ impl Datasets {
     }
 
     /// Labels of versions that expired less than the grace period ago: somebody may still read them.
-    async fn recently_expired(&self, now: Timestamp) -> Result<BTreeMap<String, Timestamp>, Error> {
+    async fn recently_expired(&self, now: Timestamp) -> Result<HashSet<String>, Error> {
         let old = now.plus_seconds(-self.parts.settings.grace_seconds);
         let expired = self.all_expired(now.plus_seconds(1)).await?;
         let recent = expired.into_iter().filter(|version| version.expired_at > old);
-        Ok(recent.map(|version| (version.label, version.expired_at)).collect())
+        Ok(recent.map(|version| version.label).collect())
     }
 
     /// Forgets versions whose grace period is over; their files were swept in this run.

@@ -12,7 +12,7 @@ use super::progress::{Progress, Stage};
 use super::publish::{Candidate, Draft, Place, columns};
 use super::quarantine;
 use super::rows::{self, Pass, Reading};
-use super::service::{Caller, Datasets, check_description};
+use super::service::{Caller, Datasets, Flight, check_description};
 use super::write::{self, Layout, Sizes, Target};
 use crate::auth::{Action, Object, authorize};
 use crate::catalog::manifest::DataFile;
@@ -85,6 +85,7 @@ pub(super) struct Landed {
     pub(super) files: Vec<DataFile>,
     pub(super) bad_rows: Vec<BadRow>,
     pub(super) warnings: Vec<String>,
+    pub(super) flight: Flight,
 }
 
 impl Datasets {
@@ -158,6 +159,7 @@ impl Datasets {
                 id: id.clone(),
                 label: keys::new_label(number),
             };
+            let flight = self.parts.in_flight.begin(&target.label);
             progress.enter(Stage::Writing);
             let reading = self.reading(file, contract.clone(), &typed, options.bad_rows_max);
             let Pass { schema, batches, tally } = rows::start(&reading, progress).await?;
@@ -182,7 +184,7 @@ impl Datasets {
                 }
             };
             let bad_rows = tally.take_bad_rows();
-            return Ok(Landed { label: target.label, contract, schema, files, bad_rows, warnings });
+            return Ok(Landed { label: target.label, contract, schema, files, bad_rows, warnings, flight });
         }
         Err(Error::internal("the file contradicts what was found in it, again and again"))
     }
@@ -289,6 +291,7 @@ impl Datasets {
             sort_column: options.sort_column.clone(),
             files: landed.files,
             quarantine: kept,
+            flight: Some(landed.flight),
         })
     }
 }

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::service::{Caller, Datasets};
+use super::service::{Caller, Datasets, Flight};
 use crate::catalog::manifest::{self, Column, DataFile, Manifest, QuarantineFile};
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{AuditEvent, DatasetRecord, Source, VersionKind, VersionRecord};
@@ -30,6 +30,8 @@ pub(super) struct Candidate {
     pub(super) sort_column: Option<String>,
     pub(super) files: Vec<DataFile>,
     pub(super) quarantine: Option<QuarantineFile>,
+    /// Held until the version is named, or came to nothing. None for files that are named already.
+    pub(super) flight: Option<Flight>,
 }
 
 /// The columns of new files, with their NULLs counted over all of them.
@@ -117,8 +119,9 @@ impl Datasets {
         &self,
         caller: &Caller,
         place: Place,
-        candidate: Candidate,
+        mut candidate: Candidate,
     ) -> Result<DatasetRecord, Error> {
+        let _flight = candidate.flight.take();
         let commit_id = CommitId::random();
         let manifest = self.manifest_of(caller, &place, candidate, commit_id.clone());
         let bytes = serde_json::to_vec_pretty(&manifest).map_err(Error::internal)?;

@@ -1,7 +1,8 @@
 //! The service: what can be asked of datasets, and what it is made of.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::ObjectStore;
 
@@ -50,6 +51,36 @@ pub(super) struct Parts {
     pub(super) engine: Engine,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: Settings,
+    pub(super) in_flight: InFlight,
+}
+
+/// Labels of versions whose files are being written: nothing names them yet, and the collector must not
+/// take them for leftovers, however long the import takes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct InFlight(Arc<Mutex<HashSet<String>>>);
+
+/// Keeps a label in flight until it is dropped.
+#[derive(Debug)]
+pub(super) struct Flight {
+    label: String,
+    all: InFlight,
+}
+
+impl InFlight {
+    pub(super) fn begin(&self, label: &str) -> Flight {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(label.to_owned());
+        Flight { label: label.to_owned(), all: self.clone() }
+    }
+
+    pub(super) fn labels(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.label);
+    }
 }
 
 /// One page of a list that counts.
@@ -80,7 +111,8 @@ impl Datasets {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Self {
-        Self { parts: Arc::new(Parts { stores, objects, engine, clock, settings }) }
+        let in_flight = InFlight::default();
+        Self { parts: Arc::new(Parts { stores, objects, engine, clock, settings, in_flight }) }
     }
 
     /// What an operator set.

@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array as _, ArrayRef, AsArray as _};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
@@ -21,6 +22,24 @@ pub(super) struct Encoder {
     pub(super) schema: SchemaRef,
     parquet_schema: parquet::schema::types::TypePtr,
     properties: WriterPropertiesPtr,
+}
+
+/// Parquet leaves NaN out of its bounds, SQL puts it above all numbers: with bounds, `x > 2` would skip
+/// rows that it should find.
+fn holds_nan(column: &ArrayRef) -> bool {
+    match column.data_type() {
+        DataType::Float32 => column.as_primitive::<Float32Type>().values().iter().any(|value| value.is_nan()),
+        DataType::Float64 => column.as_primitive::<Float64Type>().values().iter().any(|value| value.is_nan()),
+        _ => false,
+    }
+}
+
+/// The chunk without minimum and maximum, of itself and of its pages.
+fn without_bounds(chunk: &mut ArrowColumnChunk) -> Result<(), ParquetError> {
+    let close = chunk.close_mut();
+    close.metadata = close.metadata.clone().into_builder().clear_statistics().build()?;
+    close.column_index = None;
+    Ok(())
 }
 
 impl Encoder {
@@ -62,8 +81,13 @@ impl Encoder {
                         leaves[leaf].write(levels)?;
                     }
                 }
+                let misleading = batches.iter().any(|batch| holds_nan(batch.column(index)));
                 for writer in leaves {
-                    chunks.push(writer.close()?);
+                    let mut chunk = writer.close()?;
+                    if misleading {
+                        without_bounds(&mut chunk)?;
+                    }
+                    chunks.push(chunk);
                 }
             }
             Ok(chunks)

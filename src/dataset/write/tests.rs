@@ -89,6 +89,22 @@ async fn statistics_are_those_of_the_rows() {
 }
 
 #[tokio::test]
+async fn a_column_with_nan_has_no_bounds() {
+    let bench = bench();
+    let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("x", DataType::Float64, true)]));
+    let values = arrow::array::Float64Array::from(vec![Some(1.0), Some(f64::NAN), None]);
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(values)]).unwrap();
+    let stream = futures::stream::iter([Ok(batch)]).boxed();
+    let files = write(&bench.target, &schema, &Layout::default(), Sizes::new(1), stream).await.unwrap();
+    assert_eq!((files[0].stats[0].min.as_deref(), files[0].stats[0].max.as_deref()), (None, None));
+    let key = Path::from(files[0].key.as_str());
+    let bytes = bench.target.store.get(&key).await.unwrap().bytes().await.unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
+    assert!(reader.metadata().row_group(0).column(0).statistics().is_none());
+    assert_eq!(reader.build().unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 3);
+}
+
+#[tokio::test]
 async fn each_day_has_files_of_its_own() {
     let bench = bench();
     let layout = Layout { partition_column: Some("day".to_owned()), sort_column: None };

@@ -20,6 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("account", &["auth", "audit_log", "catalog"]),
     ("dataset", &["auth", "audit_log", "catalog", "encode", "engine", "storage"]),
     ("server", &["account", "auth", "audit_log", "catalog", "dataset", "encode", "engine", "storage"]),
+    ("health", &["catalog", "dataset", "server", "storage"]),
     ("cli", &["app", "config", "data_folder", "encode", "server"]),
     (
         "app",
@@ -33,6 +34,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "dataset",
             "encode",
             "engine",
+            "health",
             "server",
             "storage",
         ],
