@@ -3,6 +3,8 @@
 // Says to clippy what is true anyway: helpers here are test code too, and may unwrap.
 #![cfg(test)]
 
+// The command line on a data folder: arguments in, output and exit code out.
+mod cli;
 // What every route answers, one file for each file of src/server/http.
 mod http;
 // A door over real stores in a folder of its own.
