@@ -117,7 +117,8 @@ impl fmt::Display for ApiFailure {
         }
         let suggestions = self.details.get("suggestions").and_then(Value::as_array);
         let suggestions: Vec<&str> = suggestions.into_iter().flatten().filter_map(Value::as_str).collect();
-        if !suggestions.is_empty() {
+        // Most messages name them already.
+        if suggestions.iter().any(|near| !self.message.contains(&format!("`{near}`"))) {
             write!(f, "\nhelp: did you mean `{}`?", suggestions.join("`, `"))?;
         }
         Ok(())

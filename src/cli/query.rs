@@ -47,8 +47,8 @@ pub(super) async fn run(args: QueryArgs, client: &Client, out: &mut Out) -> Resu
     let format = Format::choose(args.format, args.output.as_deref(), out.is_terminal())?;
     let statement = args.sql.unwrap_or_default();
     let wire = if format == Format::Parquet { Format::Arrow } else { format };
-    let body = json!({ "sql": statement, "as_of": args.as_of, "format": wire.api_name() });
-    let request = client.request(Method::POST, &["query"]).json(&body);
+    let body = json!({ "sql": statement, "as_of": args.as_of });
+    let request = client.request(Method::POST, &["query"]).query(&[("format", wire.api_name())]).json(&body);
     let response = client.send(request).await.map_err(|failure| failure.about(&statement))?;
     let written = match format {
         Format::Table if args.output.is_none() => results::table(response, out).await,

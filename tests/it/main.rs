@@ -3,6 +3,8 @@
 // Says to clippy what is true anyway: helpers here are test code too, and may unwrap.
 #![cfg(test)]
 
+// The program as people run it, on a data folder of its own.
+mod cli;
 // The process dies, the disk is full, a byte rots.
 mod crash;
 // Every call of a write path fails once.

@@ -1,0 +1,126 @@
+//! The command line against a data folder that no server runs on: arguments in, output and exit code out.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use clap::Parser as _;
+use insta::assert_snapshot;
+use shirabe::app::Embedded;
+use shirabe::cli::{self, Cli, Out};
+
+/// What a command wrote.
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Paper {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// Runs one command on `folder`, and returns its result, its remarks, and whether it ended with `code`.
+async fn run(folder: &tempfile::TempDir, args: &[&str], code: u8) -> (String, String) {
+    let data = folder.path().join("data");
+    let start = ["shirabe", "--data-dir", data.to_str().unwrap()];
+    let cli = Cli::try_parse_from(start.iter().chain(args)).unwrap();
+    let (results, remarks) = (Paper::default(), Paper::default());
+    let out = Out::to(Box::new(results.clone()), Box::new(remarks.clone()));
+    let ended = cli::run(cli, &Embedded, out).await;
+    assert_eq!(ended, ExitCode::from(code), "{args:?}: {}{}", results.text(), remarks.text());
+    (results.text(), remarks.text())
+}
+
+/// A folder with the dataset `売上`.
+async fn sales() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("売上.csv");
+    std::fs::write(&file, "id,名前,amount\n1,太郎,10.5\n2,花子,7\n").unwrap();
+    run(&folder, &["import", file.to_str().unwrap()], 0).await;
+    folder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_gets_csv() {
+    let folder = sales().await;
+    let (rows, remarks) =
+        run(&folder, &["query", r#"select "名前", amount from "売上" order by id"#], 0).await;
+    assert_snapshot!(rows, @r#"
+    名前,amount
+    太郎,10.5
+    花子,7.0
+    "#);
+    assert_eq!(remarks, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_of_a_result_is_what_it_says() {
+    let folder = sales().await;
+    let query = r#"select id, "名前" from "売上" order by id"#;
+    let (table, _) = run(&folder, &["query", query, "--format", "table"], 0).await;
+    assert_snapshot!(table, @r#"
+    id  名前
+     1  太郎
+     2  花子
+    "#);
+    let (lines, _) = run(&folder, &["query", query, "--format", "ndjson"], 0).await;
+    assert!(lines.lines().last().unwrap().starts_with(r#"{"done""#), "{lines}");
+    let (json, _) = run(&folder, &["query", query, "--format", "json"], 0).await;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["data"]["complete"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_have_the_form_of_their_ending() {
+    let folder = sales().await;
+    for (ending, magic) in [("parquet", &b"PAR1"[..]), ("arrow", b"\xff\xff\xff\xff"), ("csv", b"id,")] {
+        let file = folder.path().join(format!("result.{ending}"));
+        let path = file.to_str().unwrap();
+        run(&folder, &["query", r#"select * from "売上""#, "-o", path], 0).await;
+        assert!(std::fs::read(&file).unwrap().starts_with(magic), "a query as {ending}");
+        run(&folder, &["export", "売上", "-o", path], 0).await;
+        assert!(std::fs::read(&file).unwrap().starts_with(magic), "an export as {ending}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_have_their_exit_codes_and_point_at_the_place() {
+    let folder = sales().await;
+    let (_, remarks) = run(&folder, &["query", "select id,\n  \"名前\", amuont from \"売上\""], 1).await;
+    assert_snapshot!(remarks, @r#"
+    error[UNKNOWN_NAME]: no column `amuont`; did you mean `amount`?
+      |
+    2 |   "名前", amuont from "売上"
+      |           ^
+    "#);
+    run(&folder, &["datasets", "show", "nope"], 4).await;
+    run(&folder, &["datasets", "rename", "売上", "売上"], 0).await;
+    let file = folder.path().join("売上.csv");
+    run(&folder, &["import", file.to_str().unwrap()], 5).await;
+    run(&folder, &["import", "/nowhere/x.csv"], 1).await;
+    run(&folder, &["query", "select 1", "-o", "x.txt"], 2).await;
+    run(&folder, &["keys", "list"], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_version_can_be_undone() {
+    let folder = sales().await;
+    let file = folder.path().join("売上.csv");
+    std::fs::write(&file, "id,名前,amount\n3,次郎,1\n").unwrap();
+    run(&folder, &["import", file.to_str().unwrap(), "--replace"], 0).await;
+    let count = ["query", r#"select count(*) as n from "売上""#];
+    assert_eq!(run(&folder, &count, 0).await.0, "n\r\n1\r\n");
+    run(&folder, &["datasets", "restore", "売上", "1"], 0).await;
+    assert_eq!(run(&folder, &count, 0).await.0, "n\r\n2\r\n");
+    run(&folder, &["check"], 0).await;
+}
