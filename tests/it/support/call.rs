@@ -39,12 +39,6 @@ impl Call {
         self
     }
 
-    /// As if it had come over a connection from `peer`.
-    pub(crate) fn from(mut self, peer: &str) -> Self {
-        self.request.extensions_mut().insert(shirabe::server::http::Peer(peer.parse().unwrap()));
-        self
-    }
-
     pub(crate) fn json(self, value: &Value) -> Self {
         self.typed("application/json", Body::from(value.to_string()))
     }
