@@ -313,7 +313,7 @@ fn datasets(folder: &Path) -> Outcome<Datasets> {
     let mut config = EngineConfig::new(spill);
     config.target_partitions = THREADS;
     let engine = Engine::new(config, Arc::clone(&objects))?;
-    let stores = SqliteStore::open(&folder.join("shirabe.db"))?.stores();
+    let stores = SqliteStore::open(folder.join("shirabe.db"))?.stores();
     let settings = Settings {
         spool_dir: folder.join("tmp"),
         threads: THREADS,

@@ -229,7 +229,7 @@ impl Host for Embedded {
                 return Err(Error::Conflict { message, details: serde_json::json!({}) });
             }
         };
-        telemetry::init_logs(config.logs.clone(), std::io::stderr().is_terminal());
+        telemetry::init_logs(config.logs, std::io::stderr().is_terminal());
         for setting in &config.unused {
             tracing::warn!(setting, "is set, and does nothing in this version");
         }

@@ -169,7 +169,7 @@ impl Datasets {
             };
             let batches = self.in_order(&schema, &layout, batches)?;
             let sizes = Sizes::new(self.parts.settings.threads);
-            let written = Box::pin(write::write(&target, &schema, &layout, sizes, batches)).await;
+            let written = write::write(&target, &schema, &layout, sizes, batches).await;
             let files = match (written, tally.take_misfit()) {
                 (Ok(files), None) => files,
                 (Err(error), None) => {

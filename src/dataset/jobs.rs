@@ -46,7 +46,7 @@ pub struct Job<T> {
     ended: watch::Sender<Arc<State<T>>>,
 }
 
-impl<T> Job<T> {
+impl<T: Send + Sync> Job<T> {
     /// How it stands.
     #[must_use]
     pub fn state(&self) -> Arc<State<T>> {
@@ -206,7 +206,7 @@ impl<T: Send + Sync + 'static> Jobs<T> {
     }
 }
 
-fn unfinished<T>(jobs: &VecDeque<Arc<Job<T>>>) -> usize {
+fn unfinished<T: Send + Sync>(jobs: &VecDeque<Arc<Job<T>>>) -> usize {
     jobs.iter().filter(|job| matches!(*job.state(), State::Running)).count()
 }
 
@@ -215,7 +215,7 @@ fn sees<T>(principal: &Principal, job: &Job<T>) -> bool {
 }
 
 /// Drops the oldest finished jobs when there are too many.
-fn forget_old<T>(jobs: &mut VecDeque<Arc<Job<T>>>) {
+fn forget_old<T: Send + Sync>(jobs: &mut VecDeque<Arc<Job<T>>>) {
     while jobs.len() > REMEMBERED_MAX {
         let Some(oldest) = jobs.iter().position(|job| !matches!(*job.state(), State::Running)) else {
             return;

@@ -36,7 +36,7 @@ use reimport::Reimported;
 /// What an import job comes to.
 #[derive(Debug)]
 pub enum Outcome {
-    Created(Imported),
+    Created(Box<Imported>),
     Reimported(Reimported),
 }
 

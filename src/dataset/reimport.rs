@@ -23,7 +23,7 @@ use crate::ids::DatasetId;
 /// How a re-import ended.
 #[derive(Debug, Clone)]
 pub enum Reimported {
-    Completed(Imported),
+    Completed(Box<Imported>),
     /// The file has another schema. Nothing was written; the caller confirms with `force`.
     PendingConfirmation(Vec<SchemaChange>),
 }
@@ -90,7 +90,7 @@ impl Datasets {
         let warnings = landed.warnings.clone();
         let candidate = self.candidate(id, &before.file, &before.options, landed).await?;
         let record = self.publish(caller, Place::Next(Box::new(before.record)), candidate).await?;
-        Ok(Reimported::Completed(Imported { record, warnings }))
+        Ok(Reimported::Completed(Box::new(Imported { record, warnings })))
     }
 
     /// What [`Datasets::reimport`] would do; writes nothing.

@@ -90,6 +90,17 @@ pub async fn write(
     sizes: Sizes,
     batches: Batches,
 ) -> Result<Vec<DataFile>, Error> {
+    // On the heap: open Parquet files are large, and callers hold this among futures of their own.
+    Box::pin(write_files(target, schema, layout, sizes, batches)).await
+}
+
+async fn write_files(
+    target: &Target,
+    schema: &SchemaRef,
+    layout: &Layout,
+    sizes: Sizes,
+    batches: Batches,
+) -> Result<Vec<DataFile>, Error> {
     let runs = days::split(batches, schema, layout.partition_column.as_deref())?;
     let mut groups = Groups::new(runs, sizes.group_rows, sizes.group_bytes).peekable();
     let sample = match Pin::new(&mut groups).peek().await {

@@ -46,7 +46,8 @@ fn batch(days: &[Option<i32>], first_id: i64) -> RecordBatch {
 }
 
 async fn run(bench: &Bench, layout: &Layout, sizes: Sizes, batches: &[RecordBatch]) -> Vec<DataFile> {
-    let stream = futures::stream::iter(batches.to_vec().into_iter().map(Ok)).boxed();
+    let batches: Vec<_> = batches.iter().cloned().map(Ok).collect();
+    let stream = futures::stream::iter(batches).boxed();
     write(&bench.target, &schema(), layout, sizes, stream).await.unwrap()
 }
 

@@ -280,7 +280,7 @@ async fn start_create(
         app.imports.start(&principal, new.name.clone(), app.clock.now(), move |progress| async move {
             // Removed when the import is over.
             let _file = file;
-            datasets.create(&caller, new, progress).await.map(Outcome::Created)
+            datasets.create(&caller, new, progress).await.map(|made| Outcome::Created(Box::new(made)))
         })?;
     answer(app, &principal, &job, later).await
 }

@@ -21,7 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dataset", &["auth", "audit_log", "catalog", "encode", "engine", "storage"]),
     ("server", &["account", "auth", "audit_log", "catalog", "dataset", "encode", "engine", "storage"]),
     ("health", &["catalog", "dataset", "server", "storage"]),
-    ("cli", &["app", "config", "data_folder", "encode", "server"]),
+    ("cli", &["config", "data_folder", "encode", "server"]),
     (
         "app",
         &[
@@ -29,6 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "auth",
             "audit_log",
             "catalog",
+            "cli",
             "config",
             "data_folder",
             "dataset",
