@@ -233,7 +233,8 @@ impl Host for Embedded {
         for setting in &config.unused {
             tracing::warn!(setting, "is set, and does nothing in this version");
         }
-        App::open(&config, folder)?.serve(&config, stopped()).await
+        let stop = http::stop_signal().map_err(Error::internal)?;
+        App::open(&config, folder)?.serve(&config, stop).await
     }
 
     async fn open(&self, config: Config) -> Result<Place> {
@@ -255,27 +256,5 @@ impl Host for Embedded {
                 cause: None,
             }),
         }
-    }
-}
-
-/// Done when the process is asked to stop: Ctrl-C, or SIGTERM from whoever runs it.
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
     }
 }

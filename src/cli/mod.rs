@@ -59,7 +59,7 @@ pub struct Cli {
 /// Which server to speak to.
 #[derive(Debug, Args)]
 pub(crate) struct Connection {
-    /// Address of a server, such as https://bi.example.com; without it, the data folder on this machine
+    /// Address of a server, such as `https://bi.example.com`; without it, the data folder on this machine
     #[arg(long, global = true, env = "SHIRABE_SERVER", value_name = "URL")]
     server: Option<String>,
     /// API key for --server

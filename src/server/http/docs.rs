@@ -20,7 +20,7 @@ use crate::error::Error;
 /// Where the document is.
 pub(super) const DOCUMENT_PATH: &str = "/api/openapi.json";
 
-/// What the document says beside its routes, which [`super::routes`] adds.
+/// What the document says beside its routes, which the function `routes` next to it adds.
 #[derive(OpenApi)]
 #[openapi(
     info(
