@@ -119,8 +119,11 @@ async fn a_server_killed_during_an_upload_leaves_nothing() {
     service.check().await;
 }
 
+/// The import is held where its first file is whole and has no name yet, so that the kill is sure to come
+/// in the middle of it.
+#[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_killed_during_an_import_leaves_the_old_version_or_the_new_one() {
+async fn a_server_killed_during_an_import_leaves_the_old_version() {
     let folder = Folder::new();
     let (first, second) = (file(&folder, 1), file(&folder, 2));
     let id = {
@@ -129,12 +132,13 @@ async fn a_server_killed_during_an_import_leaves_the_old_version_or_the_new_one(
         assert_eq!(status, 201, "{created}");
         created["data"]["dataset_id"].as_str().unwrap().to_owned()
     };
-    let mut server = serve(&folder);
+    let mut held = folder.command(&["serve"]);
+    held.env("FAILPOINTS", "object.synced=pause");
+    let mut server = Server::start(held, &folder.data(), |_| String::new());
     let path = format!("/api/datasets/{id}/reimport");
     let request = server.post(&path).header("prefer", "respond-async").multipart(form(&second).await);
     let (status, accepted) = answer(request).await;
     assert_eq!((status, &accepted["data"]["state"]), (202, &Value::from("running")), "{accepted}");
-    // Staged files of the second version: it is in the middle.
     until(|| staged(&folder.data().join("objects"))).await;
     server.kill();
 
@@ -147,7 +151,7 @@ async fn a_server_killed_during_an_import_leaves_the_old_version_or_the_new_one(
     assert_eq!(spooled(&folder), 0);
     let service = folder.open();
     let (_, rows) = service.find("t").await.unwrap();
-    assert!([Rows::of(1, MANY), Rows::of(2, MANY)].contains(&rows), "{rows:?}");
+    assert_eq!(rows, Rows::of(1, MANY), "the old version is in force");
     service.check().await;
     service.collect().await;
 }
@@ -161,6 +165,7 @@ pub(super) async fn form(file: &Path) -> Form {
 }
 
 /// Whether a file that has not got its name yet is anywhere below `folder`.
+#[cfg(feature = "failpoints")]
 fn staged(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     entries.filter_map(Result::ok).any(|entry| {
