@@ -5,12 +5,11 @@
 //! Measured: one thread, 800,000 rows of nine columns like a sales table (two integers, two texts, two
 //! decimals, a float, a date, a time), in memory; bytes and rows a second, the best of five.
 //! Not measured: making the rows, sending the bytes.
-//! `cargo bench --bench encode` runs it.
+//! `cargo run --release -p shirabe-benches --bin encode` runs it.
 //!
 //! Last numbers: see `docs/benchmarks.md`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its numbers")]
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,8 +20,7 @@ use arrow::array::{
 use futures::{StreamExt as _, TryStreamExt as _};
 use shirabe::catalog::manifest::type_name;
 use shirabe::encode::{Format, Options, Rows, encode};
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
+use shirabe_benches::Outcome;
 
 const BATCHES: usize = 100;
 const BATCH_ROWS: i64 = 8_000;

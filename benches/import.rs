@@ -12,29 +12,18 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its numbers")]
 #![expect(clippy::disallowed_methods, reason = "one process a measurement, so that memory is its own")]
 
-use std::error::Error;
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use shirabe::auth::Principal;
-use shirabe::catalog::store::sqlite::SqliteStore;
-use shirabe::clock::SystemClock;
-use shirabe::dataset::decode::{DecodeLimits, ReadOptions};
-use shirabe::dataset::import::{ImportOptions, InputFile, NewDataset};
-use shirabe::dataset::{Caller, Datasets, Settings};
-use shirabe::engine::{Engine, EngineConfig};
-use shirabe::storage::DurableLocal;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
+use shirabe::dataset::import::ImportOptions;
+use shirabe_benches::{Outcome, Service, THREADS, argument, data_folder};
 
 const ROUNDS: usize = 5;
-const THREADS: usize = 2;
 
 /// One measurement, ours or the peer's.
 #[derive(Debug, Serialize, Deserialize)]
@@ -47,22 +36,17 @@ struct Run {
 }
 
 fn main() -> Outcome<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let value = |name: &str| {
-        let place = arguments.iter().position(|argument| argument == name)?;
-        arguments.get(place + 1).cloned()
-    };
-    if let Some(csv) = value("--import") {
-        let run = import(Path::new(&csv), value("--sort"), value("--keep").map(PathBuf::from))?;
+    if let Some(csv) = argument("--import") {
+        let run = import(Path::new(&csv), argument("--sort"), argument("--keep").map(PathBuf::from))?;
         println!("{}", serde_json::to_string(&run)?);
         return Ok(());
     }
-    let data = PathBuf::from(value("--data").unwrap_or_else(|| "target/bench-data".to_owned()));
-    let peers = PathBuf::from(value("--peers").unwrap_or_else(|| ".venv/bin".to_owned()));
+    let data = argument("--data").map_or_else(data_folder, PathBuf::from);
+    let peers = PathBuf::from(argument("--peers").unwrap_or_else(|| ".venv/bin".to_owned()));
     fs::create_dir_all(&data)?;
-    match value("--large") {
+    match argument("--large") {
         Some(gb) => large(&data, &peers, gb.parse()?),
-        None => compare(&data, &peers, value("--rounds").map_or(Ok(ROUNDS), |text| text.parse())?),
+        None => compare(&data, &peers, argument("--rounds").map_or(Ok(ROUNDS), |text| text.parse())?),
     }
 }
 
@@ -278,24 +262,14 @@ fn import(csv: &Path, sort: Option<String>, keep: Option<PathBuf>) -> Outcome<Ru
     let csv = csv.canonicalize()?;
     let bytes = fs::metadata(&csv)?.len();
     runtime.block_on(async {
-        let datasets = datasets(&folder)?;
-        let new = NewDataset {
-            name: "bench".to_owned(),
-            description: String::new(),
-            file: InputFile { location: csv, name: "bench.csv".to_owned(), stays: true },
-            options: ImportOptions {
-                read: ReadOptions::default(),
-                sort_column: sort,
-                ..ImportOptions::default()
-            },
-        };
-        let caller = Caller { principal: Principal::operator(), request_id: None };
+        let service = Service::open(&folder)?;
+        let options = ImportOptions { sort_column: sort, ..ImportOptions::default() };
         let started = Instant::now();
-        let imported = Box::pin(datasets.create(&caller, new, Arc::default())).await?;
+        let record = service.import(&csv, "bench", options).await?;
         let seconds = started.elapsed().as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "megabytes")]
         let mb_per_s = bytes as f64 / 1e6 / seconds;
-        let version = imported.record.current;
+        let version = record.current;
         Ok(Run {
             seconds,
             mb_per_s,
@@ -304,24 +278,6 @@ fn import(csv: &Path, sort: Option<String>, keep: Option<PathBuf>) -> Outcome<Ru
             peak_mb: peak_mb()?,
         })
     })
-}
-
-fn datasets(folder: &Path) -> Outcome<Datasets> {
-    let spill = folder.join("spill");
-    fs::create_dir_all(&spill)?;
-    let objects: Arc<dyn object_store::ObjectStore> = Arc::new(DurableLocal::open(&folder.join("objects"))?);
-    let mut config = EngineConfig::new(spill);
-    config.target_partitions = THREADS;
-    let engine = Engine::new(config, Arc::clone(&objects))?;
-    let stores = SqliteStore::open(folder.join("shirabe.db"))?.stores();
-    let settings = Settings {
-        spool_dir: folder.join("tmp"),
-        threads: THREADS,
-        versions_kept: 30,
-        grace_seconds: 86_400,
-        decode: DecodeLimits::default(),
-    };
-    Ok(Datasets::new(stores, objects, engine, Arc::new(SystemClock), settings))
 }
 
 /// The most memory that this process has had at once.

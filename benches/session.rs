@@ -6,12 +6,11 @@
 //! (session, plan, optimise, execute), each the median of many; the statement is answered from the
 //! manifest's statistics, so that no time is spent on reading rows.
 //! Not measured: reading Parquet, HTTP, writing the answer.
-//! `cargo bench --bench session` runs it.
+//! `cargo run --release -p shirabe-benches --bin session` runs it.
 //!
 //! Last numbers: see `docs/benchmarks.md`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its numbers")]
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +18,7 @@ use futures::TryStreamExt as _;
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use shirabe::auth::Principal;
+use shirabe::block_sums::BlockSums;
 use shirabe::catalog::manifest::{Column, DataFile, FORMAT};
 use shirabe::catalog::record::{DatasetRecord, Source, VersionKind, VersionRecord};
 use shirabe::catalog::store::sqlite::SqliteStore;
@@ -28,8 +28,7 @@ use shirabe::clock::Timestamp;
 use shirabe::engine::{Engine, EngineConfig, Request};
 use shirabe::ids::{CommitId, DatasetId, QueryId, UserId};
 use shirabe::storage::{hash, keys};
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
+use shirabe_benches::Outcome;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const RUNS: usize = 500;
@@ -94,6 +93,7 @@ async fn create(stores: &Stores, objects: &Arc<dyn ObjectStore>, name: &str) -> 
         row_count: 100_000,
         row_group_count: 1,
         blake3: hash(b""),
+        sums: BlockSums::of(b""),
         partition_day: None,
         stats: Vec::new(),
     };

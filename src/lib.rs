@@ -15,6 +15,7 @@
 //! `dataset` (imports, versions) and `account` (sign-in, users, keys) stand beside the engine. The
 //! modules below are in reading order; each opens with what it is, why, and what it must not know.
 
+pub mod block_sums;
 pub mod cidr;
 pub mod clock;
 pub mod config;

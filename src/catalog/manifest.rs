@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
+use crate::block_sums::BlockSums;
 use crate::catalog::record::{Source, VersionKind};
 use crate::clock::Timestamp;
 use crate::ids::{CommitId, DatasetId, UserId};
@@ -59,6 +60,8 @@ pub struct DataFile {
     pub row_group_count: u64,
     /// Lower-case hexadecimal BLAKE3 of all its bytes.
     pub blake3: String,
+    /// Checksums of its blocks, for who reads a part of it.
+    pub sums: BlockSums,
     /// The day of the partition column that all rows share, if the dataset is split by days.
     pub partition_day: Option<String>,
     /// One a column, in the columns' order.

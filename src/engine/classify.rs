@@ -12,7 +12,7 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::near;
-use crate::error::{Code, Error, Place};
+use crate::error::{Error, Place};
 use crate::storage;
 
 /// Near names to offer.
@@ -72,6 +72,9 @@ fn by_kind(error: DataFusionError, place: Option<Place>) -> Error {
 /// Those that can be read without being taken apart.
 fn by_reference(error: &DataFusionError, place: Option<Place>) -> Error {
     use DataFusionError as E;
+    if let Some(ours) = ours_within(error) {
+        return again(ours);
+    }
     match error.find_root() {
         E::SQL(cause, _) => parser(cause),
         E::SchemaError(cause, _) => schema(cause, place),
@@ -84,13 +87,10 @@ fn by_reference(error: &DataFusionError, place: Option<Place>) -> Error {
             first_line(message)
         )),
         E::ArrowError(cause, _) => arrow_by_reference(cause),
-        E::External(cause) => match cause.downcast_ref::<Error>() {
-            Some(ours) => again(ours),
-            None => Error::internal(cause.to_string()),
-        },
-        E::ParquetError(_)
-        | E::ObjectStore(_)
-        | E::IoError(_)
+        E::ParquetError(cause) => parquet_by_reference(cause),
+        E::IoError(cause) => io(cause.kind().into()),
+        E::ObjectStore(cause) => unavailable(cause.to_string().into()),
+        E::External(_)
         | E::Internal(_)
         | E::ExecutionJoin(_)
         | E::Substrait(_)
@@ -102,17 +102,39 @@ fn by_reference(error: &DataFusionError, place: Option<Place>) -> Error {
     }
 }
 
+/// The error of ours that one of DataFusion's was made from.
+fn ours_within<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+}
+
 /// An error of ours that several readers wait for, and which therefore cannot be moved out.
 fn again(error: &Error) -> Error {
-    let (code, message) = (error.code(), error.to_string());
-    if code == Code::BadData {
-        Error::BadData(message)
-    } else if code == Code::OverLimit {
-        Error::OverLimit(message)
-    } else if code == Code::QueryTimeout {
-        Error::TimedOut(message)
-    } else {
-        Error::internal(message)
+    match error {
+        Error::Damaged { object, reason } => {
+            Error::Damaged { object: object.clone(), reason: reason.clone() }
+        }
+        Error::StorageFull(object) => Error::StorageFull(object.clone()),
+        Error::Unavailable { message, cause } => {
+            let cause = cause.as_ref().map(|cause| cause.to_string().into());
+            Error::Unavailable { message: message.clone(), cause }
+        }
+        Error::BadData(message) => Error::BadData(message.clone()),
+        Error::OverLimit(message) => Error::OverLimit(message.clone()),
+        Error::TimedOut(message) => Error::TimedOut(message.clone()),
+        Error::NotSupported(message) => Error::NotSupported(message.clone()),
+        Error::Cancelled => Error::Cancelled,
+        // No reader makes these.
+        Error::Invalid { .. }
+        | Error::InvalidSql { .. }
+        | Error::UnknownName { .. }
+        | Error::Unauthenticated(_)
+        | Error::Forbidden(_)
+        | Error::NotFound { .. }
+        | Error::Conflict { .. }
+        | Error::Duplicate(_)
+        | Error::TooLarge(_)
+        | Error::RateLimited { .. }
+        | Error::Internal(_) => Error::internal(error.to_string()),
     }
 }
 
@@ -251,39 +273,27 @@ fn arrow_by_reference(error: &ArrowError) -> Error {
     }
 }
 
-/// A data file that cannot be read is damage: it was whole when its version was published.
+/// `engine/reader.rs` has checked the bytes, and its errors are ours: any other is of the decoder.
 fn parquet(error: ParquetError) -> Error {
-    match error {
-        ParquetError::External(cause) => external(cause),
-        ParquetError::NYI(message) => Error::NotSupported(tidy(&message)),
-        ParquetError::General(message) | ParquetError::EOF(message) | ParquetError::ArrowError(message) => {
-            unreadable(&message)
-        }
-        ParquetError::IndexOutOfBound(..)
-        | ParquetError::NeedMoreData(_)
-        | ParquetError::NeedMoreDataRange(_) => damaged("it ends too early"),
-        // The enum is open: a later release may add to it.
-        _ => damaged("it cannot be read"),
+    if let ParquetError::External(cause) = error {
+        return external(cause);
     }
+    parquet_by_reference(&error)
 }
 
-/// The Parquet reader turns what the object store said into text, with the key in it.
-fn unreadable(message: &str) -> Error {
-    tracing::error!(message, "a data file cannot be read");
-    if !message.contains("Object Store error") {
-        return damaged(if names_objects(message) { "it cannot be read" } else { first_line(message) });
+/// A data file that cannot be decoded is damage: it was whole when its version was published.
+fn parquet_by_reference(error: &ParquetError) -> Error {
+    if let ParquetError::NYI(message) = error {
+        return Error::NotSupported(tidy(message));
     }
-    if message.contains(" not found: ") {
-        return damaged("it is missing");
-    }
-    Error::Unavailable {
-        message: "the object store cannot be read".to_owned(),
-        cause: Some(message.to_owned().into()),
-    }
-}
-
-fn damaged(reason: &str) -> Error {
+    tracing::error!(%error, "a data file cannot be decoded");
+    let message = error.to_string();
+    let reason = if names_objects(&message) { "it cannot be decoded" } else { first_line(&message) };
     Error::Damaged { object: DATA_FILE.to_owned(), reason: tidy(reason) }
+}
+
+fn unavailable(cause: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::Unavailable { message: "the object store cannot be read".to_owned(), cause: Some(cause) }
 }
 
 /// Text that names stored objects is for the log, not for the caller.

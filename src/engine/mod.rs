@@ -15,6 +15,7 @@
 mod classify;
 mod manifests;
 mod near;
+mod reader;
 mod resolve;
 mod runtime;
 mod session;

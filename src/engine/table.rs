@@ -9,9 +9,7 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PrunableStatistics;
 use datafusion::common::{DFSchema, Statistics, project_schema};
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::{
-    CachedParquetFileReaderFactory, transform_schema_to_view,
-};
+use datafusion::datasource::physical_plan::parquet::transform_schema_to_view;
 use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfig, FileScanConfigBuilder, ParquetSource,
 };
@@ -27,6 +25,7 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 
+use super::reader::{CheckedReaders, Written};
 use super::{runtime, stats};
 use crate::catalog::manifest::Manifest;
 use crate::error::Result;
@@ -62,8 +61,9 @@ impl DatasetTable {
         let files = self.manifest.files.iter().zip(&self.stats).enumerate();
         let files = files.filter(|(index, _)| keep.as_ref().is_none_or(|keep| keep[*index]));
         Ok(files
-            .map(|(_, (file, stats))| {
+            .map(|(index, (file, stats))| {
                 PartitionedFile::new(&file.key, file.byte_count)
+                    .with_extension(Written::new(&self.manifest, index))
                     .with_statistics(Arc::clone(stats))
                     .with_ordering(ordering.clone())
             })
@@ -147,7 +147,7 @@ impl DatasetTable {
         let options = datafusion::config::TableParquetOptions { global: options, ..Default::default() };
         let source = ParquetSource::new(TableSchema::from(Arc::clone(&self.schema)))
             .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(objects, footers)))
+            .with_parquet_file_reader_factory(Arc::new(CheckedReaders::new(objects, footers)))
             .with_pushdown_filters(wide);
         Ok(match hint {
             Some(hint) => source.with_metadata_size_hint(hint),

@@ -15,6 +15,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::json;
 
 use super::{Engine, EngineConfig, QueryStream};
+use crate::block_sums::BlockSums;
 use crate::catalog::manifest::{self, Column, ColumnStats, DataFile, Manifest};
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, Source, VersionKind, VersionRecord};
@@ -113,6 +114,7 @@ pub(crate) async fn publish(
             row_count: rows.num_rows() as u64,
             row_group_count: 1,
             blake3: blake3::hash(&bytes).to_hex().to_string(),
+            sums: BlockSums::of(&bytes),
             partition_day: None,
             stats: rows.columns().iter().map(column_stats).collect(),
         });

@@ -126,7 +126,7 @@ async fn errors_say_what_and_where() {
 async fn files_that_cannot_match_are_not_opened() {
     let fixture = Fixture::new().await;
     let second = fixture.manifest.files[1].key.clone();
-    fixture.objects.delete(&Path::from(second)).await.unwrap();
+    fixture.objects.delete(&Path::from(second.as_str())).await.unwrap();
     assert_eq!(
         answer(&fixture, "select count(*) from trips").await.unwrap(),
         ["10"],
@@ -138,18 +138,50 @@ async fn files_that_cannot_match_are_not_opened() {
         ["1"]
     );
     let error = answer(&fixture, "select sum(id) from trips").await.unwrap_err();
-    assert_eq!(error.to_string(), "stored file `a data file of the dataset` is damaged: it is missing");
+    assert_eq!(error.to_string(), format!("stored file `{second}` is damaged: it is missing"));
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_named_so() {
+async fn a_damaged_file_is_named() {
     let fixture = Fixture::new().await;
-    let key = Path::from(fixture.manifest.files[0].key.clone());
-    let size = usize::try_from(fixture.manifest.files[0].byte_count).unwrap();
-    fixture.objects.put(&key, vec![b'x'; size].into()).await.unwrap();
-    let error = answer(&fixture, "select sum(id) from trips").await.unwrap_err();
-    assert_eq!(error.code(), Code::StorageDamaged, "{error:?}");
-    assert!(!error.to_string().contains("datasets/"), "{error}");
+    let name = fixture.manifest.files[0].key.clone();
+    let key = Path::from(name.as_str());
+    let whole = fixture.objects.get(&key).await.unwrap().bytes().await.unwrap();
+    let changed = |place: usize| {
+        let mut bytes = whole.to_vec();
+        bytes[place] ^= 1;
+        bytes
+    };
+    let size = whole.len();
+    check(&fixture, &name, changed(10), &format!("the checksum of its bytes 0 to {} is wrong", size - 1))
+        .await;
+    check(&fixture, &name, changed(size - 1), "the checksum of its bytes").await;
+    check(&fixture, &name, vec![b'x'; size], "the checksum of its bytes").await;
+    check(
+        &fixture,
+        &name,
+        whole[..size / 2].to_vec(),
+        &format!("it has {} bytes, expected {size}", size / 2),
+    )
+    .await;
+    check(&fixture, &name, Vec::new(), &format!("it has 0 bytes, expected {size}")).await;
+
+    async fn check(fixture: &Fixture, name: &str, bytes: Vec<u8>, reason: &str) {
+        fixture.objects.put(&Path::from(name), bytes.into()).await.unwrap();
+        // An engine of its own, which has read no footer yet.
+        let engine = testing::engine(&fixture.folder, &fixture.objects, 64 << 20);
+        for statement in
+            ["select sum(id) from trips", "select * from trips where city = 'Oslo' order by fare"]
+        {
+            let answer = async { text(engine.run(spec(fixture, statement)).await?).await };
+            let error = answer.await.unwrap_err();
+            assert_eq!(error.code(), Code::StorageDamaged, "{error:?}");
+            assert!(
+                error.to_string().starts_with(&format!("stored file `{name}` is damaged: {reason}")),
+                "{error}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

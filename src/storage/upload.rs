@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _};
 
+use crate::block_sums::{BlockSums, Summer};
 use crate::error::Error;
 use crate::storage::classify;
 
@@ -18,6 +19,7 @@ pub struct Written {
     pub byte_count: u64,
     /// Lower-case hexadecimal BLAKE3 of all bytes.
     pub blake3: String,
+    pub sums: BlockSums,
 }
 
 /// An object being written. It appears under its key only with [`Upload::finish`]; dropped before that,
@@ -28,6 +30,7 @@ pub struct Upload {
     upload: Box<dyn MultipartUpload>,
     pending: BytesMut,
     hasher: blake3::Hasher,
+    summer: Summer,
     byte_count: u64,
 }
 
@@ -38,7 +41,8 @@ impl Upload {
     /// `StorageFull` or `Unavailable`.
     pub async fn start(store: &Arc<dyn ObjectStore>, key: Path) -> Result<Self, Error> {
         let upload = store.put_multipart(&key).await.map_err(|cause| classify(cause, key.as_ref()))?;
-        Ok(Self { key, upload, pending: BytesMut::new(), hasher: blake3::Hasher::new(), byte_count: 0 })
+        let (pending, hasher, summer) = Default::default();
+        Ok(Self { key, upload, pending, hasher, summer, byte_count: 0 })
     }
 
     /// Where it will appear.
@@ -53,6 +57,7 @@ impl Upload {
     /// `StorageFull` or `Unavailable`; the upload is of no use then.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.hasher.update(bytes);
+        self.summer.update(bytes);
         self.byte_count += bytes.len() as u64;
         self.pending.extend_from_slice(bytes);
         while self.pending.len() >= PART_BYTES {
@@ -73,7 +78,8 @@ impl Upload {
             self.put_part(rest).await?;
         }
         self.upload.complete().await.map_err(|cause| classify(cause, self.key.as_ref()))?;
-        Ok(Written { byte_count: self.byte_count, blake3: self.hasher.finalize().to_hex().to_string() })
+        let blake3 = self.hasher.finalize().to_hex().to_string();
+        Ok(Written { byte_count: self.byte_count, blake3, sums: self.summer.finish() })
     }
 
     async fn put_part(&mut self, part: Bytes) -> Result<(), Error> {

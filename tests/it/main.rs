@@ -9,6 +9,8 @@ mod cli;
 mod crash;
 // Every call of a write path fails once.
 mod faults;
+// Japanese encodings, against the tables of Python.
+mod encodings;
 // What every route answers, one file for each file of src/server/http.
 mod http;
 // A door over real stores in a folder of its own.

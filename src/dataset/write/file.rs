@@ -96,6 +96,7 @@ impl FileWriter {
             row_count: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0),
             row_group_count: metadata.num_row_groups() as u64,
             blake3: written.blake3,
+            sums: written.sums,
             partition_day: run.day.map(|(_, day)| day),
             stats: stats::of_file(&encoder.schema, &metadata)?,
         })

@@ -1,0 +1,91 @@
+//! What the benchmarks share: the program's allocator, where files are kept between runs, and a service
+//! without its doors.
+//!
+//! A package of its own, because what only tests need must not change how dependencies are built.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use shirabe::auth::Principal;
+use shirabe::catalog::record::DatasetRecord;
+use shirabe::catalog::store::Stores;
+use shirabe::catalog::store::sqlite::SqliteStore;
+use shirabe::clock::SystemClock;
+use shirabe::dataset::decode::DecodeLimits;
+use shirabe::dataset::import::{ImportOptions, InputFile, NewDataset};
+use shirabe::dataset::{Caller, Datasets, Settings};
+use shirabe::engine::{Engine, EngineConfig};
+use shirabe::storage::DurableLocal;
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The result of most functions here.
+pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Threads that we and every peer may use.
+pub const THREADS: usize = 2;
+
+/// Where generated files stay from one run to the next, unless `--data` says otherwise.
+#[must_use]
+pub fn data_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench-data")
+}
+
+/// The text behind `name` on the command line.
+#[must_use]
+pub fn argument(name: &str) -> Option<String> {
+    let mut arguments = std::env::args().skip_while(|argument| argument != name);
+    arguments.nth(1)
+}
+
+/// The service on a folder, without its doors.
+#[derive(Debug)]
+pub struct Service {
+    pub datasets: Datasets,
+    pub engine: Engine,
+    pub stores: Stores,
+    /// Where objects lie: a key below it is a file.
+    pub objects: PathBuf,
+}
+
+impl Service {
+    /// Opens `folder`, which must exist.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn open(folder: &Path) -> Outcome<Self> {
+        let spill = folder.join("spill");
+        std::fs::create_dir_all(&spill)?;
+        let root = folder.join("objects");
+        let objects: Arc<dyn object_store::ObjectStore> = Arc::new(DurableLocal::open(&root)?);
+        let mut config = EngineConfig::new(spill);
+        config.target_partitions = THREADS;
+        let engine = Engine::new(config, Arc::clone(&objects))?;
+        let stores = SqliteStore::open(folder.join("shirabe.db"))?.stores();
+        let settings = Settings {
+            spool_dir: folder.join("tmp"),
+            threads: THREADS,
+            versions_kept: 30,
+            grace_seconds: 86_400,
+            decode: DecodeLimits::default(),
+        };
+        let datasets =
+            Datasets::new(stores.clone(), objects, engine.clone(), Arc::new(SystemClock), settings);
+        Ok(Self { datasets, engine, stores, objects: root })
+    }
+
+    /// Imports the file at an absolute path as the dataset `name`.
+    ///
+    /// # Errors
+    /// What the import fails with.
+    pub async fn import(&self, file: &Path, name: &str, options: ImportOptions) -> Outcome<DatasetRecord> {
+        let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = InputFile { location: file.to_owned(), name: file_name, stays: true };
+        let new = NewDataset { name: name.to_owned(), description: String::new(), file, options };
+        let caller = Caller { principal: Principal::operator(), request_id: None };
+        Ok(Box::pin(self.datasets.create(&caller, new, Arc::default())).await?.record)
+    }
+}
