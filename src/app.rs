@@ -79,8 +79,14 @@ impl App {
         let datasets =
             Datasets::new(stores.clone(), Arc::clone(&objects), engine.clone(), Arc::clone(&clock), settings);
         let imports = Arc::new(Jobs::new(IMPORTS_RUNNING_MAX, IMPORTS_WAITING_MAX));
-        let health =
-            Probe::new(stores.clone(), objects, folder.objects(), Arc::clone(&imports), Instant::now());
+        let health = Probe::new(
+            stores.clone(),
+            objects,
+            folder.objects(),
+            engine.clone(),
+            Arc::clone(&imports),
+            Instant::now(),
+        );
         let state = AppState::new(Services {
             accounts: Accounts::new(&stores, audit.clone(), &account_settings(config, &folder)?)?,
             catalog: Arc::clone(&stores.datasets),

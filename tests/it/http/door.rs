@@ -45,7 +45,7 @@ async fn the_state_of_the_parts_is_for_those_who_signed_in() {
           "dataset_count": 0,
           "free_disk_bytes": "[free_disk_bytes]",
           "running_import_count": 0,
-          "running_query_count": null,
+          "running_query_count": 0,
           "storage": "ok",
           "store": "ok",
           "uptime_s": "[uptime_s]",

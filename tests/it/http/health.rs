@@ -43,6 +43,7 @@ async fn the_state_of_each_part_is_told_to_who_signed_in() {
     assert_eq!((&detail["store"], &detail["storage"]), (&json!("ok"), &json!("ok")));
     assert_eq!(detail["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(detail["dataset_count"], 1);
+    assert_eq!((&detail["running_query_count"], &detail["running_import_count"]), (&json!(0), &json!(0)));
 }
 
 #[tokio::test]
