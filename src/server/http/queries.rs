@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::context;
 use super::error::{ApiResult, ErrorReply};
 use super::extract::{ApiJson, ApiQuery, Caller};
 use super::state::AppState;
@@ -70,6 +71,7 @@ pub(super) async fn query(
         None => stream::accepted(&headers, Format::Json)?,
     };
     let query_id = QueryId::random();
+    context::set_query(&query_id);
     let mut request = Request::new(query_id.clone(), body.sql);
     request.as_of = body.as_of.as_deref().map(str::parse).transpose()?;
     request.row_limit = body.limit;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::context;
 use crate::encode::{self, Format, Options, Rows};
@@ -38,9 +38,17 @@ pub(super) fn accepted(headers: &HeaderMap, default: Format) -> Result<Format, E
 pub(super) async fn respond(rows: QueryStream, answer: Answer) -> Result<Response, Error> {
     let rows = rows.start().await?;
     let progress = rows.progress();
+    context::set_progress(Arc::clone(&progress));
+    // The handler has returned when the rows fail.
+    let request = context::current();
+    let noted = move |error: &Error| {
+        if let Some(request) = &request {
+            super::error::note(request, error);
+        }
+    };
     let rows = Rows {
         schema: Arc::clone(rows.schema()),
-        batches: rows.boxed(),
+        batches: rows.inspect_err(noted).boxed(),
         truncated: Box::new(move || progress.truncated()),
     };
     let options = Options {

@@ -16,6 +16,7 @@ mod health;
 mod keys;
 mod listen;
 mod load;
+mod log;
 mod openapi;
 mod query;
 mod users;
