@@ -58,13 +58,25 @@ impl App {
     /// # Errors
     /// `Unavailable` when a part of the folder cannot be used; the message names it.
     pub fn open(config: &Config, folder: DataFolder) -> Result<Self> {
+        Self::open_between(config, folder, |stores| stores)
+    }
+
+    /// The same, with something between the service and its stores: a test counts their calls.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub fn open_between(
+        config: &Config,
+        folder: DataFolder,
+        between: impl FnOnce(Stores) -> Stores,
+    ) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let objects: Arc<dyn ObjectStore> = Arc::new(
             DurableLocal::open(&folder.objects()).map_err(|cause| unusable(&folder.objects(), cause))?,
         );
-        let stores = SqliteStore::open(folder.database())
-            .map_err(|cause| unusable(&folder.database(), cause))?
-            .stores();
+        let stores =
+            SqliteStore::open(folder.database()).map_err(|cause| unusable(&folder.database(), cause))?;
+        let stores = between(stores.stores());
         let queue = folder.audit_retry();
         let queue = RetryFile::open(&queue).map_err(|cause| unusable(&queue, cause))?;
         let audit = AuditLog::new(Arc::clone(&stores.audit), Arc::new(queue));

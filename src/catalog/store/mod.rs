@@ -95,7 +95,9 @@ impl PageRequest {
 /// People who can sign in.
 #[async_trait]
 pub trait UserStore: fmt::Debug + Send + Sync {
-    async fn get(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError>;
+    /// The users with these ids, each once, in no order; those that are not there are left out. At most
+    /// [`crate::limits::PAGE_ITEMS_MAX`] ids.
+    async fn lookup(&self, ids: &[UserId]) -> Result<Vec<UserRecord>, StoreError>;
 
     /// Looks up the lower-case e-mail address.
     async fn by_email(&self, email: &str) -> Result<Option<UserRecord>, StoreError>;
@@ -112,6 +114,16 @@ pub trait UserStore: fmt::Debug + Send + Sync {
 
     /// Whether there is any user at all.
     async fn any(&self) -> Result<bool, StoreError>;
+}
+
+impl dyn UserStore {
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// As [`UserStore::lookup`].
+    pub async fn get(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError> {
+        Ok(self.lookup(std::slice::from_ref(id)).await?.pop())
+    }
 }
 
 /// Tokens that were ended before their time.

@@ -194,7 +194,7 @@ pub(super) async fn export(
         None => stream::accepted(&headers, Format::Csv)?,
     };
     let record = app.datasets.get(&principal, &path.dataset_id).await?;
-    let manifest = app.datasets.manifest(&principal, &path.dataset_id, as_of.check()?).await?;
+    let manifest = app.datasets.manifest_as_of(&record, as_of.check()?).await?;
     let rows = app.datasets.rows(manifest, None).await?;
     let answer =
         Answer { format, query_id: None, formula_guard: query.formula_guard, file_name: Some(record.name) };

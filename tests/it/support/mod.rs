@@ -14,10 +14,12 @@ use shirabe::server::http::{AppState, InProcess, router};
 
 mod app;
 mod call;
+mod counted;
 mod reply;
 
 pub(crate) use app::{Person, TestApp};
 pub(crate) use call::{Call, Form};
+pub(crate) use counted::Calls;
 pub(crate) use reply::{Reply, fields};
 
 /// The password of every user of a test.
