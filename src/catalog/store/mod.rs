@@ -15,6 +15,7 @@ use crate::catalog::record::{
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{CommitId, DatasetId, KeyId, UserId};
+use crate::limits::PAGE_ITEMS_MAX;
 
 #[cfg(test)]
 mod contract;
@@ -89,6 +90,27 @@ impl PageRequest {
     #[must_use]
     pub fn first(limit: usize) -> Self {
         Self { after: None, limit }
+    }
+}
+
+/// Every item of an index, asked for page by page.
+///
+/// # Errors
+/// What `page` failed with.
+pub async fn every<T, F>(mut page: impl FnMut(PageRequest) -> F + Send) -> Result<Vec<T>, StoreError>
+where
+    T: Send,
+    F: Future<Output = Result<Page<T>, StoreError>> + Send,
+{
+    let mut items = Vec::new();
+    let mut request = PageRequest::first(PAGE_ITEMS_MAX);
+    loop {
+        let found = page(request).await?;
+        items.extend(found.items);
+        match found.next {
+            Some(next) => request = PageRequest { after: Some(next), limit: PAGE_ITEMS_MAX },
+            None => return Ok(items),
+        }
     }
 }
 
