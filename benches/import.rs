@@ -315,7 +315,6 @@ fn datasets(folder: &Path) -> Outcome<Datasets> {
     let engine = Engine::new(config, Arc::clone(&objects))?;
     let stores = SqliteStore::open(folder.join("shirabe.db"))?.stores();
     let settings = Settings {
-        spool_dir: folder.join("tmp"),
         threads: THREADS,
         versions_kept: 30,
         grace_seconds: 86_400,

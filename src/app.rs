@@ -82,7 +82,6 @@ impl App {
         let audit = AuditLog::new(Arc::clone(&stores.audit), Arc::new(queue));
         let engine = Engine::new(engine_config(config, folder.spill()), Arc::clone(&objects))?;
         let settings = Settings {
-            spool_dir: folder.spool(),
             threads: import_threads(config),
             versions_kept: usize::try_from(config.data.versions_kept).unwrap_or(usize::MAX),
             grace_seconds: i64::try_from(config.data.gc_grace_hours).unwrap_or(i64::MAX / 3600) * 3600,
