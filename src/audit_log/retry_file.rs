@@ -119,7 +119,8 @@ impl Lines {
     fn push(&mut self, line: &[u8]) -> Result<(), Error> {
         let length = line.len() as u64;
         if self.end - self.head + length > self.bytes_max {
-            let message = format!("`{}` holds {} bytes and is full", self.path.display(), self.end - self.head);
+            let message =
+                format!("`{}` holds {} bytes and is full", self.path.display(), self.end - self.head);
             return Err(Error::OverLimit(message));
         }
         self.append(line).map_err(|cause| self.failed(cause))

@@ -75,7 +75,11 @@ async fn records_that_were_refused_come_after_the_next_that_is_taken() {
     assert_eq!(ground.plan.end(), Some("append"));
     ground.note(10..11).await;
     assert_eq!((ground.stored().await, ground.log.waiting()), (numbers(0..11), 0));
-    assert_eq!(ground.taken(), [numbers(10..11), numbers(0..10)].concat(), "those that waited in their order");
+    assert_eq!(
+        ground.taken(),
+        [numbers(10..11), numbers(0..10)].concat(),
+        "those that waited in their order"
+    );
 }
 
 #[tokio::test]

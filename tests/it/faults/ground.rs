@@ -65,12 +65,8 @@ impl Ground {
         let mut config = EngineConfig::new(root.path().join("spill"));
         config.target_partitions = 1;
         let engine = Engine::new(config, Arc::clone(&objects)).unwrap();
-        let settings = Settings {
-            threads: 1,
-            versions_kept: 2,
-            grace_seconds: 0,
-            decode: DecodeLimits::default(),
-        };
+        let settings =
+            Settings { threads: 1, versions_kept: 2, grace_seconds: 0, decode: DecodeLimits::default() };
         let clock = Arc::new(SystemClock);
         let datasets = Datasets::new(stores.clone(), objects, engine.clone(), clock, settings);
         Self { datasets, plan, engine, stores, root }

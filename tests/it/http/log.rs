@@ -42,7 +42,8 @@ impl Lines {
         let bytes = std::mem::take(&mut *self.written.0.lock().unwrap());
         let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let each = lines.map(|line| serde_json::from_slice(line).unwrap());
-        each.filter(|line: &Value| line["message"] == "request" || line["message"] == "request failed").collect()
+        each.filter(|line: &Value| line["message"] == "request" || line["message"] == "request failed")
+            .collect()
     }
 }
 
@@ -63,7 +64,10 @@ async fn a_query_has_one_line_with_its_id_and_its_rows() {
     let [line] = taken.as_slice() else { panic!("{taken:?}") };
     assert_eq!((&line["level"], &line["route"]), (&json!("INFO"), &json!("/api/query")));
     assert_eq!((&line["query.id"], &line["user_id"]), (&json!(id), &json!(ana.id)));
-    assert_eq!((&line["rows"], &line["outcome"], &line["status"]), (&json!(2), &json!("complete"), &json!(200)));
+    assert_eq!(
+        (&line["rows"], &line["outcome"], &line["status"]),
+        (&json!(2), &json!("complete"), &json!(200))
+    );
     assert!(line["ms"].is_f64() && line.get("code").is_none(), "{line}");
     assert!(!line.to_string().contains("secret-value"), "no statement, no row: {line}");
 }

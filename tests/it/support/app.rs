@@ -56,11 +56,7 @@ impl TestApp {
         Self::between(folder, settings, |stores| stores)
     }
 
-    fn between(
-        folder: TempDir,
-        settings: &[(&str, &str)],
-        between: impl FnOnce(Stores) -> Stores,
-    ) -> Self {
+    fn between(folder: TempDir, settings: &[(&str, &str)], between: impl FnOnce(Stores) -> Stores) -> Self {
         let path = folder.path().to_str().unwrap().to_owned();
         let lookup = |name: &str| match (settings.iter().find(|(set, _)| *set == name), name) {
             (Some((_, value)), _) => Some((*value).to_owned()),
