@@ -14,6 +14,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions};
 use crate::error::Error;
 
 pub mod durable_local;
+mod folders;
 pub mod keys;
 mod upload;
 
