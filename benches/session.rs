@@ -12,22 +12,21 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its numbers")]
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt as _;
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use object_store::{ObjectStore, ObjectStoreExt as _};
 use shirabe::auth::Principal;
-use shirabe::catalog::manifest::{Column, DataFile, FORMAT};
-use shirabe::catalog::record::{DatasetRecord, Source, VersionKind, VersionRecord};
 use shirabe::catalog::store::sqlite::SqliteStore;
-use shirabe::catalog::store::{Change, Commit, Stores};
-use shirabe::catalog::{Manifest, NameKey};
-use shirabe::clock::Timestamp;
+use shirabe::clock::{SystemClock, Timestamp};
+use shirabe::dataset::decode::DecodeLimits;
+use shirabe::dataset::import::{ImportOptions, InputFile, NewDataset};
+use shirabe::dataset::{Caller, Datasets, Settings};
 use shirabe::engine::{Engine, EngineConfig, Request};
-use shirabe::ids::{CommitId, DatasetId, QueryId, UserId};
-use shirabe::storage::{hash, keys};
+use shirabe::ids::QueryId;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -55,10 +54,15 @@ async fn measure(count: usize) -> Outcome<(Duration, Duration)> {
     let folder = tempfile::tempdir()?;
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let stores = SqliteStore::open(folder.path().join("meta.db"))?.stores();
+    let engine = Engine::new(EngineConfig::new(folder.path().to_owned()), Arc::clone(&objects))?;
+    let settings =
+        Settings { threads: 1, versions_kept: 30, grace_seconds: 86_400, decode: DecodeLimits::default() };
+    let datasets = Datasets::new(stores.clone(), objects, engine.clone(), Arc::new(SystemClock), settings);
+    let csv = folder.path().join("ten_columns.csv");
+    write_csv(&csv)?;
     for index in 0..count {
-        create(&stores, &objects, &format!("dataset_{index}")).await?;
+        create(&datasets, &csv, &format!("dataset_{index}")).await?;
     }
-    let engine = Engine::new(EngineConfig::new(folder.path().to_owned()), objects)?;
     let (mut resolving, mut running) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let started = Instant::now();
@@ -78,80 +82,21 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// A dataset of one file and ten columns.
-async fn create(stores: &Stores, objects: &Arc<dyn ObjectStore>, name: &str) -> Outcome<()> {
-    let (id, user) = (DatasetId::random(), UserId::random());
-    let source = Source { kind: "local_csv".to_owned(), file_name: format!("{name}.csv"), path: None };
-    let label = keys::new_label(1);
-    let column = |index| Column {
-        name: format!("column_{index}"),
-        data_type: arrow::datatypes::DataType::Int64,
-        null_count: 0,
-    };
-    let file = DataFile {
-        key: keys::data_file(&id, &label, 0).to_string(),
-        byte_count: 1 << 20,
-        row_count: 100_000,
-        row_group_count: 1,
-        blake3: hash(b""),
-        partition_day: None,
-        stats: Vec::new(),
-    };
-    let manifest = Manifest {
-        format: FORMAT,
-        dataset_id: id.clone(),
-        number: 1,
-        label: label.clone(),
-        parent: None,
-        kind: VersionKind::Import,
-        restored_from: None,
-        created_at: NOW,
-        created_by: user.clone(),
-        commit_id: CommitId::random(),
-        source: source.clone(),
-        read_contract: serde_json::json!({}),
-        columns: (0..10).map(column).collect(),
-        partition_column: None,
-        sort_column: None,
-        row_count: 100_000,
-        files: vec![file],
-        quarantine: None,
-    };
-    let bytes = serde_json::to_vec(&manifest)?;
-    let current = version(&manifest, hash(&bytes));
-    objects.put(&keys::manifest(&id, &label), bytes.into()).await?;
-    let record = DatasetRecord {
-        id,
-        name: name.to_owned(),
-        name_key: NameKey::of(name),
-        description: String::new(),
-        owner_id: user,
-        source,
-        partition_column: None,
-        sort_column: None,
-        read_contract: serde_json::json!({}),
-        current,
-        created_at: NOW,
-        last_import_at: NOW,
-        revision: 0,
-    };
-    let commit = Commit { id: CommitId::random(), change: Change::Create(record), audit: None };
-    Ok(stores.datasets.commit(commit).await?)
+/// A dataset of one file and ten columns, imported as any other.
+async fn create(datasets: &Datasets, csv: &Path, name: &str) -> Outcome<()> {
+    let file = InputFile { location: csv.to_owned(), name: format!("{name}.csv"), stays: true };
+    let options = ImportOptions::default();
+    let new = NewDataset { name: name.to_owned(), description: String::new(), file, options };
+    let caller = Caller { principal: Principal::operator(), request_id: None };
+    Box::pin(datasets.create(&caller, new, Arc::default())).await?;
+    Ok(())
 }
 
-fn version(manifest: &Manifest, manifest_blake3: String) -> VersionRecord {
-    VersionRecord {
-        dataset_id: manifest.dataset_id.clone(),
-        number: manifest.number,
-        label: manifest.label.clone(),
-        manifest_blake3,
-        kind: manifest.kind,
-        row_count: manifest.row_count,
-        byte_count: manifest.byte_count(),
-        column_count: manifest.columns.len() as u64,
-        quarantined_count: 0,
-        created_at: manifest.created_at,
-        created_by: manifest.created_by.clone(),
-        commit_id: manifest.commit_id.clone(),
-    }
+/// A hundred rows of ten columns.
+fn write_csv(path: &Path) -> Outcome<()> {
+    let line = |cell: &dyn Fn(usize) -> String| (0..10).map(cell).collect::<Vec<_>>().join(",");
+    let rows = (0..100).map(|row| line(&|column| (row * column).to_string()));
+    let lines: Vec<String> =
+        std::iter::once(line(&|column| format!("column_{column}"))).chain(rows).collect();
+    Ok(std::fs::write(path, lines.join("\n"))?)
 }
