@@ -47,26 +47,35 @@ pub struct Service {
     pub datasets: Datasets,
     pub engine: Engine,
     pub stores: Stores,
-    /// Where objects lie: a key below it is a file.
-    pub objects: PathBuf,
 }
 
 impl Service {
-    /// Opens `folder`, which must exist.
+    /// Opens `folder`, which must exist. Objects are files below [`Service::objects`] of it.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn open(folder: &Path) -> Outcome<Self> {
+        Self::with_objects(folder, Arc::new(DurableLocal::open(&Self::objects(folder))?))
+    }
+
+    /// Where the objects of [`Service::open`] lie.
+    #[must_use]
+    pub fn objects(folder: &Path) -> PathBuf {
+        folder.join("objects")
+    }
+
+    /// The same with objects elsewhere.
+    ///
+    /// # Errors
+    /// When `folder` cannot be written.
+    pub fn with_objects(folder: &Path, objects: Arc<dyn object_store::ObjectStore>) -> Outcome<Self> {
         let spill = folder.join("spill");
         std::fs::create_dir_all(&spill)?;
-        let root = folder.join("objects");
-        let objects: Arc<dyn object_store::ObjectStore> = Arc::new(DurableLocal::open(&root)?);
         let mut config = EngineConfig::new(spill);
         config.target_partitions = THREADS;
         let engine = Engine::new(config, Arc::clone(&objects))?;
         let stores = SqliteStore::open(folder.join("shirabe.db"))?.stores();
         let settings = Settings {
-            spool_dir: folder.join("tmp"),
             threads: THREADS,
             versions_kept: 30,
             grace_seconds: 86_400,
@@ -74,7 +83,7 @@ impl Service {
         };
         let datasets =
             Datasets::new(stores.clone(), objects, engine.clone(), Arc::new(SystemClock), settings);
-        Ok(Self { datasets, engine, stores, objects: root })
+        Ok(Self { datasets, engine, stores })
     }
 
     /// Imports the file at an absolute path as the dataset `name`.

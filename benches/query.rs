@@ -110,7 +110,7 @@ impl Ours {
         let options = ImportOptions { read, ..ImportOptions::default() };
         let record = service.import(csv, "lineitem", options).await?;
         let manifest = service.engine.manifest(&record.current).await?;
-        let files = manifest.files.iter().map(|file| service.objects.join(&file.key)).collect();
+        let files = manifest.files.iter().map(|file| Service::objects(folder).join(&file.key)).collect();
         Ok(Self { service, files })
     }
 

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
 
 use crate::account::{AccountSettings, Accounts};
+use crate::audit_log::{AuditLog, RetryFile};
 use crate::auth::Principal;
 use crate::auth::password::{Cost, Policy};
 use crate::auth::token::Algorithm;
@@ -47,6 +48,7 @@ const IMPORTS_RUNNING_MAX: usize = 2;
 pub struct App {
     pub state: AppState,
     stores: Stores,
+    audit: AuditLog,
     folder: DataFolder,
 }
 
@@ -56,16 +58,30 @@ impl App {
     /// # Errors
     /// `Unavailable` when a part of the folder cannot be used; the message names it.
     pub fn open(config: &Config, folder: DataFolder) -> Result<Self> {
+        Self::open_between(config, folder, |stores| stores)
+    }
+
+    /// The same, with something between the service and its stores: a test counts their calls.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub fn open_between(
+        config: &Config,
+        folder: DataFolder,
+        between: impl FnOnce(Stores) -> Stores,
+    ) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let objects: Arc<dyn ObjectStore> = Arc::new(
             DurableLocal::open(&folder.objects()).map_err(|cause| unusable(&folder.objects(), cause))?,
         );
-        let stores = SqliteStore::open(folder.database())
-            .map_err(|cause| unusable(&folder.database(), cause))?
-            .stores();
+        let stores =
+            SqliteStore::open(folder.database()).map_err(|cause| unusable(&folder.database(), cause))?;
+        let stores = between(stores.stores());
+        let queue = folder.audit_retry();
+        let queue = RetryFile::open(&queue).map_err(|cause| unusable(&queue, cause))?;
+        let audit = AuditLog::new(Arc::clone(&stores.audit), Arc::new(queue));
         let engine = Engine::new(engine_config(config, folder.spill()), Arc::clone(&objects))?;
         let settings = Settings {
-            spool_dir: folder.spool(),
             threads: import_threads(config),
             versions_kept: usize::try_from(config.data.versions_kept).unwrap_or(usize::MAX),
             grace_seconds: i64::try_from(config.data.gc_grace_hours).unwrap_or(i64::MAX / 3600) * 3600,
@@ -74,10 +90,16 @@ impl App {
         let datasets =
             Datasets::new(stores.clone(), Arc::clone(&objects), engine.clone(), Arc::clone(&clock), settings);
         let imports = Arc::new(Jobs::new(IMPORTS_RUNNING_MAX, IMPORTS_WAITING_MAX));
-        let health =
-            Probe::new(stores.clone(), objects, folder.objects(), Arc::clone(&imports), Instant::now());
+        let health = Probe::new(
+            stores.clone(),
+            objects,
+            folder.objects(),
+            engine.clone(),
+            Arc::clone(&imports),
+            Instant::now(),
+        );
         let state = AppState::new(Services {
-            accounts: Accounts::new(&stores, &account_settings(config, &folder)?)?,
+            accounts: Accounts::new(&stores, audit.clone(), &account_settings(config, &folder)?)?,
             catalog: Arc::clone(&stores.datasets),
             clock,
             datasets,
@@ -89,7 +111,7 @@ impl App {
             operator_token: OperatorToken::random(),
             settings: http_settings(config, &folder),
         });
-        Ok(Self { state, stores, folder })
+        Ok(Self { state, stores, audit, folder })
     }
 
     /// Listens and serves until the process is asked to stop.
@@ -108,9 +130,10 @@ impl App {
         let _announcement = self.folder.announce(&server)?;
         self.offer_setup(&server.url).await?;
         tracing::info!(url = %server.url, version = env!("CARGO_PKG_VERSION"), "serving");
-        let upkeep = crate::tasks::spawn(upkeep(self.stores.clone(), self.state.clone()));
+        let upkeep = crate::tasks::spawn(upkeep(self.stores.clone(), self.audit.clone(), self.state.clone()));
         http::serve(listener, http::router(self.state.clone()), self.state.clone(), stop).await;
         drop(upkeep);
+        self.audit.retry().await;
         tracing::info!("stopped");
         Ok(())
     }
@@ -130,11 +153,13 @@ impl App {
     }
 }
 
-/// Forgets what has expired every hour, and collects an hour after the start and then once a day.
-async fn upkeep(stores: Stores, state: AppState) {
+/// Offers waiting audit records again and forgets what has expired, at start and every hour; collects an hour
+/// after the start and then once a day.
+async fn upkeep(stores: Stores, audit: AuditLog, state: AppState) {
     let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
     for hour in 0_u64.. {
         interval.tick().await;
+        audit.retry().await;
         if let Err(error) = stores.tokens.forget_expired(state.clock.now()).await {
             tracing::warn!(%error, "expired tokens could not be forgotten");
         }

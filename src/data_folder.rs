@@ -4,6 +4,7 @@
 //! data/shirabe.db       metadata (SQLite)         data/secret.key       signs tokens, when none is configured
 //! data/objects/         Parquet and manifests     data/shirabe.lock     held by the process that owns the folder
 //! data/tmp/ data/spill/ emptied at start          data/run/server.json  how the command line finds that process
+//! data/audit-retry.ndjson                         audit records that wait for the metadata store
 //! ```
 //!
 //! Why a lock: caches, running imports and the collector assume that nobody else writes here. A second
@@ -78,6 +79,12 @@ impl DataFolder {
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.root.join("shirabe.db")
+    }
+
+    /// Audit records that the metadata store did not take yet.
+    #[must_use]
+    pub fn audit_retry(&self) -> PathBuf {
+        self.root.join("audit-retry.ndjson")
     }
 
     /// Where uploads wait to be read.

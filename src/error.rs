@@ -1,6 +1,8 @@
 //! What can go wrong, in our words and without HTTP. Each door maps [`Code`] to its own protocol in
 //! one exhaustive match. Detail that a caller must not see stays in a source, for the log.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -121,6 +123,13 @@ pub enum Code {
     StorageFull,
     StorageDamaged,
     InternalError,
+}
+
+/// As in the contract: `QUERY_TIMEOUT`.
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 impl Error {

@@ -12,6 +12,7 @@ use object_store::path::Path;
 use crate::catalog::store::{Owner, PageRequest, Stores};
 use crate::dataset::Outcome;
 use crate::dataset::jobs::Jobs;
+use crate::engine::Engine;
 use crate::server::http::{HealthProbe, HealthReport, PartHealth};
 use crate::storage::keys;
 
@@ -25,6 +26,7 @@ pub struct Probe {
     objects: Arc<dyn ObjectStore>,
     /// Whose disk is asked for free space.
     folder: PathBuf,
+    engine: Engine,
     imports: Arc<Jobs<Outcome>>,
     started: Instant,
 }
@@ -36,10 +38,11 @@ impl Probe {
         stores: Stores,
         objects: Arc<dyn ObjectStore>,
         folder: PathBuf,
+        engine: Engine,
         imports: Arc<Jobs<Outcome>>,
         started: Instant,
     ) -> Self {
-        Self { stores, objects, folder, imports, started }
+        Self { stores, objects, folder, engine, imports, started }
     }
 
     async fn dataset_count(&self) -> Option<u64> {
@@ -70,7 +73,7 @@ impl HealthProbe for Probe {
             storage,
             free_disk_bytes: disk.map(|disk| disk.f_bavail * disk.f_frsize),
             dataset_count,
-            running_query_count: None,
+            running_query_count: Some(self.engine.running()),
             running_import_count: Some(self.imports.running() as u64),
         }
     }

@@ -1,5 +1,6 @@
 //! Background work. A task is ended when its handle is dropped, so nothing outlives the request or
-//! the service that asked for it; blocking work gets its panic turned into an error.
+//! the service that asked for it, but for what is asked to come to its end; blocking work gets its panic
+//! turned into an error.
 
 use std::future::Future;
 
@@ -18,6 +19,20 @@ where
         reason = "the one place that starts tasks; the handle aborts on drop"
     )]
     AbortOnDropHandle::new(tokio::task::spawn(future))
+}
+
+/// Runs `future` to its end even when the caller goes away meanwhile, and waits for it.
+///
+/// # Errors
+/// `Internal` when it panicked.
+pub async fn to_the_end<F>(future: F) -> Result<F::Output, Error>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    #[expect(clippy::disallowed_methods, reason = "the task is to outlive whoever waits for it")]
+    let task = tokio::task::spawn(future);
+    task.await.map_err(Error::internal)
 }
 
 /// Runs `work` on a thread that may block.

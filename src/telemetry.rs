@@ -25,8 +25,14 @@ pub const HTTP_IN_FLIGHT: &str = "shirabe_http_requests_in_flight";
 pub const RATE_LIMITED: &str = "shirabe_rate_limited_total";
 /// Sign-ins that failed.
 pub const LOGIN_FAILURES: &str = "shirabe_login_failures_total";
-/// Audit records that could not be written.
+/// Queries, previews and exports that run.
+pub const QUERIES_RUNNING: &str = "shirabe_queries_running";
+/// Audit records that the store did not take at once.
 pub const AUDIT_WRITE_FAILURES: &str = "shirabe_audit_write_failures_total";
+/// Audit records that wait for the store.
+pub const AUDIT_QUEUED: &str = "shirabe_audit_records_queued";
+/// Audit records that neither the store nor the queue took: they are in the log only.
+pub const AUDIT_DROPPED: &str = "shirabe_audit_records_dropped_total";
 /// Requests that ended in a panic, which is a bug.
 pub const PANICS: &str = "shirabe_panics_total";
 /// CPU time of the process.
@@ -51,7 +57,10 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (HTTP_IN_FLIGHT, Kind::Gauge, "requests whose answer is not complete"),
     (RATE_LIMITED, Kind::Counter, "calls refused by a rate limit, by limit"),
     (LOGIN_FAILURES, Kind::Counter, "sign-ins that failed"),
-    (AUDIT_WRITE_FAILURES, Kind::Counter, "audit records that could not be written"),
+    (QUERIES_RUNNING, Kind::Gauge, "queries, previews and exports that run"),
+    (AUDIT_WRITE_FAILURES, Kind::Counter, "audit records that the store did not take at once"),
+    (AUDIT_QUEUED, Kind::Gauge, "audit records that wait for the store"),
+    (AUDIT_DROPPED, Kind::Counter, "audit records that are in the log only"),
     (PANICS, Kind::Counter, "requests that ended in a panic"),
     (PROCESS_CPU, Kind::Gauge, "CPU time of the process in seconds"),
     (PROCESS_MEMORY, Kind::Gauge, "memory of the process that is in RAM, in bytes"),

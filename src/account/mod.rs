@@ -54,16 +54,15 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Wires the services over the stores.
+    /// Wires the services over the stores, and notes in `audit` who signs in.
     ///
     /// # Errors
     /// `Invalid` when the secret or the lifetime of tokens will not do.
-    pub fn new(stores: &Stores, settings: &AccountSettings) -> Result<Self, Error> {
+    pub fn new(stores: &Stores, audit: AuditLog, settings: &AccountSettings) -> Result<Self, Error> {
         let AccountSettings { token_secret, token_algorithm, token_lifetime_s, .. } = settings;
         let tokens = Tokens::new(token_secret, *token_algorithm, *token_lifetime_s)?;
         let passwords = Arc::new(Passwords::new(settings.password_policy, settings.password_cost));
         let users = Arc::new(Users::new(Arc::clone(&stores.users), Arc::clone(&passwords)));
-        let audit = AuditLog::new(Arc::clone(&stores.audit));
         Ok(Self {
             sign_in: SignIn::new(stores, tokens, Arc::clone(&passwords), Backoff::default(), audit),
             keys: Keys::new(stores),

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 
 use super::{AccountSettings, Accounts, NewKey, NewUser, Signed, UserChange};
+use crate::audit_log::{AuditLog, RetryFile};
 use crate::auth::password::{Cost, Policy};
 use crate::auth::token::Algorithm;
 use crate::auth::{Principal, Role, Scope};
@@ -22,14 +23,14 @@ struct Service {
     accounts: Accounts,
     stores: Stores,
     /// Holds the store's file.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_700_000_000 + seconds)
 }
 
-fn accounts(stores: &Stores) -> Accounts {
+fn accounts(stores: &Stores, folder: &TempDir) -> Accounts {
     let settings = AccountSettings {
         token_secret: SecretString::from("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c"),
         token_algorithm: Algorithm::Hs256,
@@ -37,14 +38,16 @@ fn accounts(stores: &Stores) -> Accounts {
         password_policy: Policy::default(),
         password_cost: Cost::FLOOR,
     };
-    Accounts::new(stores, &settings).unwrap()
+    let queue = RetryFile::open(&folder.path().join("audit-retry.ndjson")).unwrap();
+    let audit = AuditLog::new(Arc::clone(&stores.audit), Arc::new(queue));
+    Accounts::new(stores, audit, &settings).unwrap()
 }
 
 impl Service {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let stores = SqliteStore::open(folder.path().join("shirabe.db")).unwrap().stores();
-        Self { accounts: accounts(&stores), stores, _folder: folder }
+        Self { accounts: accounts(&stores, &folder), stores, folder }
     }
 
     async fn add(&self, email: &str, role: Role) -> UserRecord {
@@ -365,7 +368,7 @@ async fn a_failing_audit_log_fails_no_sign_in() {
     let mut service = Service::start();
     service.add("ana@example.com", Role::User).await;
     service.stores.audit = Arc::new(Broken);
-    let accounts = accounts(&service.stores);
+    let accounts = accounts(&service.stores, &service.folder);
     let signed = accounts.sign_in.sign_in("ana@example.com", PASSWORD, at(0), None).await.unwrap();
     accounts.sign_in.sign_out(&signed.token, at(0), None).await.unwrap();
 }

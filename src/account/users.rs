@@ -1,5 +1,6 @@
 //! Users: adding, finding and changing them.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -133,15 +134,32 @@ impl Users {
         self.store.by_email(&address).await?.ok_or_else(|| Error::not_found("user", address))
     }
 
-    /// The name to show beside what somebody owns; the id when there is no such user any more.
+    /// What to call this user, as [`Users::names_of`] says.
     ///
     /// # Errors
     /// `Unavailable` when the store does not answer.
     pub async fn name_of(&self, id: &UserId) -> Result<String, Error> {
-        if *id == operator_id() {
-            return Ok("operator".to_owned());
+        let mut names = self.names_of(&HashSet::from([id])).await?;
+        Ok(names.remove(id).unwrap_or_else(|| id.to_string()))
+    }
+
+    /// What to call these users, as others may see it; the id where there is no such user any more.
+    ///
+    /// # Errors
+    /// `Unavailable` when the store does not answer.
+    pub async fn names_of(&self, ids: &HashSet<&UserId>) -> Result<HashMap<UserId, String>, Error> {
+        let mut names: HashMap<UserId, String> =
+            ids.iter().map(|id| ((*id).clone(), id.to_string())).collect();
+        // Nobody signs in as the operator, so no record tells the name.
+        if let Some(name) = names.get_mut(&operator_id()) {
+            "operator".clone_into(name);
         }
-        Ok(self.store.get(id).await?.map_or_else(|| id.to_string(), |user| user.name))
+        let stored: Vec<UserId> = names.keys().filter(|id| **id != operator_id()).cloned().collect();
+        for page in stored.chunks(PAGE_ITEMS_MAX) {
+            let found = self.store.lookup(page).await?;
+            names.extend(found.into_iter().map(|user| (user.id, user.name)));
+        }
+        Ok(names)
     }
 
     /// Changes a user, all of it or nothing, and returns what is stored now.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::service::Datasets;
 use crate::auth::{Action, Object, Principal, authorize};
 use crate::catalog::record::{DatasetRecord, ExpiredVersion, VersionRecord};
-use crate::catalog::store::{Change, Owner, PageRequest};
+use crate::catalog::store::{Change, Owner, every};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{CommitId, DatasetId};
@@ -66,16 +66,8 @@ impl Datasets {
 
     /// Every dataset there is.
     pub(super) async fn all_records(&self) -> Result<Vec<DatasetRecord>, Error> {
-        let mut records = Vec::new();
-        let mut page = PageRequest::first(1000);
-        loop {
-            let (found, _) = self.parts.stores.datasets.list(&Owner::Anyone, page).await?;
-            records.extend(found.items);
-            match found.next {
-                Some(next) => page = PageRequest { after: Some(next), limit: 1000 },
-                None => return Ok(records),
-            }
-        }
+        let store = &self.parts.stores.datasets;
+        Ok(every(|page| async { Ok(store.list(&Owner::Anyone, page).await?.0) }).await?)
     }
 
     /// Expires what is over the number of kept versions, and returns the versions that stay.
@@ -162,16 +154,8 @@ impl Datasets {
     }
 
     async fn all_expired(&self, before: Timestamp) -> Result<Vec<ExpiredVersion>, Error> {
-        let mut all = Vec::new();
-        let mut page = PageRequest::first(1000);
-        loop {
-            let found = self.parts.stores.expired.expired(before, page).await?;
-            all.extend(found.items);
-            match found.next {
-                Some(next) => page = PageRequest { after: Some(next), limit: 1000 },
-                None => return Ok(all),
-            }
-        }
+        let store = &self.parts.stores.expired;
+        Ok(every(|page| store.expired(before, page)).await?)
     }
 
     /// Ids that have anything in storage.

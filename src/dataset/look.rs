@@ -8,6 +8,7 @@ use super::service::Datasets;
 use crate::auth::{Action, Principal};
 use crate::catalog::Manifest;
 use crate::catalog::manifest::Column;
+use crate::catalog::record::DatasetRecord;
 use crate::engine::{AsOf, QueryStream};
 use crate::error::Error;
 use crate::ids::DatasetId;
@@ -27,8 +28,20 @@ impl Datasets {
         as_of: Option<AsOf>,
     ) -> Result<Arc<Manifest>, Error> {
         let record = self.allowed(principal, Action::ReadDataset, id).await?;
+        self.manifest_as_of(&record, as_of).await
+    }
+
+    /// The same for whoever has just read the record, and with it the right to see the dataset.
+    ///
+    /// # Errors
+    /// `NotFound` for a version that is not kept.
+    pub async fn manifest_as_of(
+        &self,
+        record: &DatasetRecord,
+        as_of: Option<AsOf>,
+    ) -> Result<Arc<Manifest>, Error> {
         let engine = &self.parts.engine;
-        let version = engine.version_as_of(self.parts.stores.datasets.as_ref(), &record, as_of).await?;
+        let version = engine.version_as_of(self.parts.stores.datasets.as_ref(), record, as_of).await?;
         engine.manifest(&version).await
     }
 

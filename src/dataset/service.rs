@@ -1,7 +1,6 @@
 //! The service: what can be asked of datasets, and what it is made of.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::ObjectStore;
@@ -20,8 +19,6 @@ use crate::write_steps::write_step;
 /// Numbers an operator sets.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where uploads wait to be read.
-    pub spool_dir: PathBuf,
     /// Chunks parsed and row groups encoded at the same time.
     pub threads: usize,
     /// Versions of a dataset that the collector keeps.

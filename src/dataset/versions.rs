@@ -7,7 +7,7 @@ use super::schema_change::{SchemaChange, between};
 use super::service::{Caller, Datasets};
 use crate::auth::{Action, Principal};
 use crate::catalog::record::{DatasetRecord, VersionKind, VersionRecord};
-use crate::catalog::store::PageRequest;
+use crate::catalog::store::every;
 use crate::catalog::{Manifest, manifest::QuarantineFile};
 use crate::error::Error;
 use crate::ids::DatasetId;
@@ -131,16 +131,8 @@ impl Datasets {
     }
 
     pub(super) async fn all_versions(&self, id: &DatasetId) -> Result<Vec<VersionRecord>, Error> {
-        let mut versions = Vec::new();
-        let mut page = PageRequest::first(1000);
-        loop {
-            let found = self.parts.stores.datasets.versions(id, page).await?;
-            versions.extend(found.items);
-            match found.next {
-                Some(next) => page = PageRequest { after: Some(next), limit: 1000 },
-                None => return Ok(versions),
-            }
-        }
+        let store = &self.parts.stores.datasets;
+        Ok(every(|page| store.versions(id, page)).await?)
     }
 
     async fn find_version(&self, record: &DatasetRecord, number: u64) -> Result<VersionRecord, Error> {

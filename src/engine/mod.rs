@@ -54,7 +54,7 @@ use crate::error::{Error, Result};
 use classify::classify;
 use manifests::Manifests;
 use session::Sessions;
-use stream::Deadline;
+use stream::{Deadline, Run, Running};
 use table::DatasetTable;
 
 /// The name of the one table in [`Engine::table`].
@@ -69,6 +69,7 @@ struct Inner {
     runtime: Arc<RuntimeEnv>,
     sessions: Sessions,
     manifests: Manifests,
+    running: Running,
     deadline: Duration,
     time_zone: String,
 }
@@ -84,6 +85,7 @@ impl Engine {
             sessions: Sessions::new(&config, Arc::clone(&runtime)),
             runtime,
             manifests: Manifests::new(objects, config.manifest_cache_bytes_max),
+            running: Running::default(),
             deadline: config.deadline,
             time_zone: config.time_zone,
         })))
@@ -95,9 +97,10 @@ impl Engine {
     /// What is wrong with the statement, or `TimedOut`.
     pub async fn run(&self, spec: QuerySpec) -> Result<QueryStream> {
         let deadline = Deadline::after(Duration::from_millis(spec.limits.deadline_ms));
+        let run = self.0.running.begin();
         let planning = async {
             let (state, plan) = self.plan(&spec).await?;
-            Box::pin(start(state, plan, spec.limits.rows, deadline)).await
+            Box::pin(start(state, plan, spec.limits.rows, deadline, run)).await
         };
         deadline.bound(Box::pin(planning)).await
     }
@@ -130,7 +133,8 @@ impl Engine {
     pub async fn stream(&self, frame: DataFrame, rows: Option<u64>) -> Result<QueryStream> {
         let (state, plan) = frame.into_parts();
         let deadline = Deadline::after(self.0.deadline);
-        deadline.bound(Box::pin(start(state, plan, rows, deadline))).await
+        let run = self.0.running.begin();
+        deadline.bound(Box::pin(start(state, plan, rows, deadline, run))).await
     }
 
     /// The rows of a version: all columns or those named, in the given order.
@@ -161,6 +165,12 @@ impl Engine {
     /// `Invalid` when a column is not in `schema`.
     pub fn sort(&self, schema: SchemaRef, input: Batches, columns: &[String]) -> Result<Batches> {
         sort::sort(self.0.sessions.open(None, [])?.task_ctx(), schema, input, columns)
+    }
+
+    /// Queries, previews and exports that run at this moment: planned, or not read to their end.
+    #[must_use]
+    pub fn running(&self) -> u64 {
+        self.0.running.count()
     }
 
     /// Bytes that running queries hold at this moment.
@@ -207,6 +217,7 @@ async fn start(
     plan: LogicalPlan,
     rows: Option<u64>,
     deadline: Deadline,
+    run: Run,
 ) -> Result<QueryStream> {
     let fetch = rows.and_then(|rows| usize::try_from(rows).ok()?.checked_add(1));
     let plan = match (fetch, &plan) {
@@ -218,5 +229,5 @@ async fn start(
     };
     let plan = state.create_physical_plan(&plan).await.map_err(classify)?;
     let source = execute_stream(plan, state.task_ctx()).map_err(classify)?;
-    Ok(QueryStream::new(source, rows, deadline))
+    Ok(QueryStream::new(source, rows, deadline, run))
 }

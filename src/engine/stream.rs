@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::classify::classify;
 use crate::error::{Error, Result};
+use crate::telemetry::QUERIES_RUNNING;
 
 /// The moment by which a query has to have ended.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,33 @@ impl Deadline {
 
     fn passed(&self) -> Error {
         Error::TimedOut(format!("the query took longer than {} ms and was stopped", self.allowed.as_millis()))
+    }
+}
+
+/// Counts the queries that run, from their planning to their end, whatever the end.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Running(Arc<AtomicU64>);
+
+/// One query that runs until this is dropped.
+#[derive(Debug)]
+pub(super) struct Run(Running);
+
+impl Running {
+    pub(super) fn begin(&self) -> Run {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        metrics::gauge!(QUERIES_RUNNING).increment(1);
+        Run(self.clone())
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!(QUERIES_RUNNING).decrement(1);
     }
 }
 
@@ -100,7 +128,7 @@ impl Progress {
 pub struct QueryStream {
     schema: SchemaRef,
     /// None once it has ended.
-    source: Option<SendableRecordBatchStream>,
+    source: Option<(SendableRecordBatchStream, Run)>,
     /// Pulled by [`QueryStream::start`], not yet handed out.
     first: Option<RecordBatch>,
     rows_left: Option<u64>,
@@ -121,10 +149,15 @@ impl std::fmt::Debug for QueryStream {
 }
 
 impl QueryStream {
-    pub(super) fn new(source: SendableRecordBatchStream, rows: Option<u64>, deadline: Deadline) -> Self {
+    pub(super) fn new(
+        source: SendableRecordBatchStream,
+        rows: Option<u64>,
+        deadline: Deadline,
+        run: Run,
+    ) -> Self {
         Self {
             schema: source.schema(),
-            source: Some(source),
+            source: Some((source, run)),
             first: None,
             rows_left: rows,
             deadline,
@@ -192,7 +225,7 @@ impl Stream for QueryStream {
             return Poll::Ready(Some(Ok(batch)));
         }
         loop {
-            let Some(source) = &mut this.source else { return Poll::Ready(None) };
+            let Some((source, _)) = &mut this.source else { return Poll::Ready(None) };
             // First, so that a source that is always ready cannot outrun its deadline.
             if this.timer.as_mut().poll(cx).is_ready() {
                 this.source = None;

@@ -280,6 +280,34 @@ async fn dropping_a_stream_gives_its_memory_back() {
 }
 
 #[tokio::test]
+async fn a_query_runs_until_its_end_whatever_the_end() {
+    let fixture = Fixture::new().await;
+    let engine = &fixture.engine;
+    let run = async |statement: &str| engine.run(spec(&fixture, statement)).await;
+    let (read, mut other) = (run("select * from trips").await.unwrap(), run("select 1").await.unwrap());
+    assert_eq!(engine.running(), 2);
+    text(read).await.unwrap();
+    assert_eq!(engine.running(), 1, "read to its end and dropped");
+    while other.next().await.is_some() {}
+    assert_eq!(engine.running(), 0, "read to its end, and still held");
+    let failing = run("select cast(city as bigint) from trips").await.unwrap();
+    assert_eq!(engine.running(), 1);
+    text(failing).await.unwrap_err();
+    assert_eq!(engine.running(), 0, "failed");
+    run("select nothing from trips").await.unwrap_err();
+    assert_eq!(engine.running(), 0, "failed before it began");
+    let mut cut = spec(&fixture, "select * from trips");
+    cut.limits.rows = Some(1);
+    let mut cut = engine.run(cut).await.unwrap();
+    cut.next().await.unwrap().unwrap();
+    assert_eq!(engine.running(), 0, "cut at its limit");
+    let dropped = engine.scan(Arc::new(fixture.manifest.clone()), None, None).await.unwrap();
+    assert_eq!(engine.running(), 1);
+    drop(dropped);
+    assert_eq!(engine.running(), 0, "dropped");
+}
+
+#[tokio::test]
 async fn text_leaves_with_its_own_bytes_only() {
     // 2,000 of 200,000 long texts: with views, every buffer they point into would travel along.
     let n = 200_000_i64;

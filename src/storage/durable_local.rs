@@ -3,7 +3,8 @@
 //! `object_store`'s own folder never syncs. Here a write goes to a file of another name beside its
 //! place, is synced, linked to its name (which fails when the name is taken), and the folder is synced:
 //! after that it is there, whole, or not at all. Reads and lists are `object_store`'s. What a crash
-//! leaves under `….tmp-…` is listed like any object, named by no manifest, and so collected.
+//! leaves under `….tmp-…` is listed like any object, named by no manifest, and so collected. A folder goes
+//! with its last file.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -20,13 +22,14 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
+use super::folders::{self, Folders};
 use crate::ids::random_digits;
 use crate::write_steps::write_step;
 
 /// A folder of immutable files.
 #[derive(Debug)]
 pub struct DurableLocal {
-    root: PathBuf,
+    folders: Arc<Folders>,
     reads: LocalFileSystem,
 }
 
@@ -39,28 +42,28 @@ impl DurableLocal {
         fs::create_dir_all(root)?;
         let root = root.canonicalize()?;
         let reads = LocalFileSystem::new_with_prefix(&root).map_err(io::Error::other)?;
-        Ok(Self { root, reads })
+        Ok(Self { folders: Arc::new(Folders::below(root)), reads })
     }
 
     fn place(&self, location: &Path) -> Result<Place> {
         let path = self.reads.path_to_filesystem(location)?;
-        let folder = path.parent().unwrap_or(&self.root).to_path_buf();
+        let folder = path.parent().unwrap_or(self.folders.root()).to_path_buf();
         let mut staged = path.clone().into_os_string();
         staged.push(format!(".tmp-{}", &random_digits()[..16]));
-        Ok(Place { root: self.root.clone(), path, folder, staged: staged.into() })
+        Ok(Place { folders: Arc::clone(&self.folders), path, folder, staged: staged.into() })
     }
 }
 
 impl std::fmt::Display for DurableLocal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DurableLocal({})", self.root.display())
+        write!(f, "DurableLocal({})", self.folders.root().display())
     }
 }
 
 /// Where one object goes, and the file it is written to first.
 #[derive(Debug, Clone)]
 struct Place {
-    root: PathBuf,
+    folders: Arc<Folders>,
     path: PathBuf,
     folder: PathBuf,
     staged: PathBuf,
@@ -68,8 +71,7 @@ struct Place {
 
 impl Place {
     fn create(&self) -> io::Result<File> {
-        make_folder(&self.root, &self.folder)?;
-        let file = File::options().write(true).create_new(true).open(&self.staged)?;
+        let file = self.folders.create(&self.folder, &self.staged)?;
         write_step!("object.created");
         Ok(file)
     }
@@ -86,7 +88,7 @@ impl Place {
             fs::remove_file(&self.staged)?;
         }
         write_step!("object.staged_removed");
-        sync_folder(&self.folder)?;
+        folders::sync(&self.folder)?;
         write_step!("object.folder_synced");
         Ok(())
     }
@@ -94,6 +96,7 @@ impl Place {
     fn discard(&self) {
         // Whatever stays is collected later; the caller has the error that matters.
         let _ = fs::remove_file(&self.staged);
+        self.folders.remove_empty(&self.folder);
     }
 
     fn error(&self, cause: io::Error) -> Error {
@@ -104,28 +107,6 @@ impl Place {
             _ => Error::Generic { store: "folder", source: cause.into() },
         }
     }
-}
-
-/// Makes `folder` and what is missing above it, below `root`, each synced into the one above.
-fn make_folder(root: &FsPath, folder: &FsPath) -> io::Result<()> {
-    let missing: Vec<&FsPath> = folder.ancestors().take_while(|dir| *dir != root && !dir.is_dir()).collect();
-    for dir in missing.into_iter().rev() {
-        match fs::create_dir(dir) {
-            Ok(()) => {}
-            // Another write made it first.
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(cause) => return Err(cause),
-        }
-        write_step!("object.folder_made");
-        if let Some(above) = dir.parent() {
-            sync_folder(above)?;
-        }
-    }
-    Ok(())
-}
-
-fn sync_folder(folder: &FsPath) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -193,7 +174,18 @@ impl ObjectStore for DurableLocal {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.reads.delete_stream(locations)
+        let (folders, reads) = (Arc::clone(&self.folders), self.reads.clone());
+        let deleted = self.reads.delete_stream(locations);
+        let each = deleted.and_then(move |location| {
+            let (folders, reads) = (Arc::clone(&folders), reads.clone());
+            off_thread(move || {
+                if let Some(folder) = reads.path_to_filesystem(&location)?.parent() {
+                    folders.remove_empty(folder);
+                }
+                Ok(location)
+            })
+        });
+        each.boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -261,7 +253,6 @@ impl Drop for StagedUpload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures::TryStreamExt as _;
     use object_store::ObjectStoreExt as _;
 
     fn names(store: &DurableLocal) -> impl Future<Output = Vec<String>> {
@@ -292,6 +283,25 @@ mod tests {
         upload.put_part("half".into()).await.unwrap();
         drop(upload);
         assert!(names(&store).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_deleted_object_takes_its_empty_folders_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DurableLocal::open(folder.path()).unwrap();
+        let (first, second) = (Path::from("d/data/1/a"), Path::from("d/data/2/a"));
+        for key in [&first, &second] {
+            store.put(key, "x".into()).await.unwrap();
+        }
+        store.delete(&first).await.unwrap();
+        assert!(!folder.path().join("d/data/1").exists());
+        assert_eq!(names(&store).await, ["d/data/2/a"]);
+        let upload = store.put_multipart(&Path::from("e/f")).await.unwrap();
+        drop(upload);
+        store.delete(&second).await.unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        store.put(&first, "y".into()).await.unwrap();
+        assert_eq!(names(&store).await, ["d/data/1/a"]);
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ use crate::block_sums::BlockSums;
 use crate::error::Error;
 
 pub mod durable_local;
+mod folders;
 pub mod keys;
 mod upload;
 

@@ -15,6 +15,7 @@ use crate::catalog::record::{
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{CommitId, DatasetId, KeyId, UserId};
+use crate::limits::PAGE_ITEMS_MAX;
 
 #[cfg(test)]
 mod contract;
@@ -92,10 +93,33 @@ impl PageRequest {
     }
 }
 
+/// Every item of an index, asked for page by page.
+///
+/// # Errors
+/// What `page` failed with.
+pub async fn every<T, F>(mut page: impl FnMut(PageRequest) -> F + Send) -> Result<Vec<T>, StoreError>
+where
+    T: Send,
+    F: Future<Output = Result<Page<T>, StoreError>> + Send,
+{
+    let mut items = Vec::new();
+    let mut request = PageRequest::first(PAGE_ITEMS_MAX);
+    loop {
+        let found = page(request).await?;
+        items.extend(found.items);
+        match found.next {
+            Some(next) => request = PageRequest { after: Some(next), limit: PAGE_ITEMS_MAX },
+            None => return Ok(items),
+        }
+    }
+}
+
 /// People who can sign in.
 #[async_trait]
 pub trait UserStore: fmt::Debug + Send + Sync {
-    async fn get(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError>;
+    /// The users with these ids, each once, in no order; those that are not there are left out. At most
+    /// [`crate::limits::PAGE_ITEMS_MAX`] ids.
+    async fn lookup(&self, ids: &[UserId]) -> Result<Vec<UserRecord>, StoreError>;
 
     /// Looks up the lower-case e-mail address.
     async fn by_email(&self, email: &str) -> Result<Option<UserRecord>, StoreError>;
@@ -112,6 +136,16 @@ pub trait UserStore: fmt::Debug + Send + Sync {
 
     /// Whether there is any user at all.
     async fn any(&self) -> Result<bool, StoreError>;
+}
+
+impl dyn UserStore {
+    /// The user with this id.
+    ///
+    /// # Errors
+    /// As [`UserStore::lookup`].
+    pub async fn get(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError> {
+        Ok(self.lookup(std::slice::from_ref(id)).await?.pop())
+    }
 }
 
 /// Tokens that were ended before their time.

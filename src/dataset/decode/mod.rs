@@ -36,7 +36,6 @@ mod options;
 mod parquet;
 mod plan;
 mod reader;
-mod scan;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -56,5 +55,4 @@ pub use limits::DecodeLimits;
 pub use options::{NULL_VALUES, ReadOptions};
 pub use plan::Plan;
 pub use reader::{ChunkReader, open};
-pub use scan::{Totals, scan};
 pub use source::{Progress, Source};

@@ -1,11 +1,14 @@
-//! What is known of the request being served: its id and, once found, who asks.
+//! What is known of the request being served: its id and, once found, who asks, which query it runs, how far
+//! that came, and with which code it failed.
 //!
 //! It travels as a task-local value, so that an envelope or an error can name the request wherever it is
 //! made, without every function passing it on.
 
 use std::sync::{Arc, OnceLock};
 
-use crate::ids::{RequestId, UserId};
+use crate::engine::Progress;
+use crate::error::Code;
+use crate::ids::{QueryId, RequestId, UserId};
 
 tokio::task_local! {
     static CURRENT: Arc<RequestContext>;
@@ -16,6 +19,9 @@ tokio::task_local! {
 pub(super) struct RequestContext {
     id: String,
     user: OnceLock<UserId>,
+    query: OnceLock<QueryId>,
+    progress: OnceLock<Arc<Progress>>,
+    code: OnceLock<Code>,
 }
 
 impl RequestContext {
@@ -25,7 +31,8 @@ impl RequestContext {
             Some(sent) if is_well_formed(sent) => sent.to_owned(),
             _ => RequestId::random().to_string(),
         };
-        Arc::new(Self { id, user: OnceLock::new() })
+        let (user, query, progress, code) = Default::default();
+        Arc::new(Self { id, user, query, progress, code })
     }
 
     pub(super) fn id(&self) -> &str {
@@ -36,10 +43,35 @@ impl RequestContext {
         self.user.get()
     }
 
+    pub(super) fn query(&self) -> Option<&QueryId> {
+        self.query.get()
+    }
+
+    /// Rows handed out, when the answer is made of rows.
+    pub(super) fn rows(&self) -> Option<u64> {
+        self.progress.get().map(|progress| progress.rows())
+    }
+
+    /// With what the request failed.
+    pub(super) fn code(&self) -> Option<Code> {
+        self.code.get().copied()
+    }
+
+    /// Remembers the first failure, for the log.
+    pub(super) fn failed(&self, code: Code) {
+        // What fails after that is a consequence.
+        let _ = self.code.set(code);
+    }
+
     /// Runs `future` as part of this request.
     pub(super) async fn scope<F: Future>(self: Arc<Self>, future: F) -> F::Output {
         CURRENT.scope(self, future).await
     }
+}
+
+/// The request being served; none outside of one. For what goes on after the handler has returned.
+pub(super) fn current() -> Option<Arc<RequestContext>> {
+    CURRENT.try_with(Arc::clone).ok()
 }
 
 /// The id of the request being served; empty outside of one.
@@ -51,6 +83,16 @@ pub(super) fn current_id() -> String {
 pub(super) fn set_user(user: &UserId) {
     // Outside of a request there is no log line to write it to; a second value never differs.
     let _ = CURRENT.try_with(|context| context.user.set(user.clone()));
+}
+
+/// Remembers the query that is run, for all lines of it.
+pub(super) fn set_query(query: &QueryId) {
+    let _ = CURRENT.try_with(|context| context.query.set(query.clone()));
+}
+
+/// Remembers where the number of rows can be read.
+pub(super) fn set_progress(progress: Arc<Progress>) {
+    let _ = CURRENT.try_with(|context| context.progress.set(progress));
 }
 
 /// Ids end up in logs and headers, so only harmless characters and a bounded length pass.

@@ -98,12 +98,16 @@ impl From<&Source> for SourceView {
     }
 }
 
-async fn summary(app: &AppState, record: &DatasetRecord) -> Result<DatasetSummary, Error> {
-    let owner = OwnerView {
-        user_id: record.owner_id.clone(),
-        name: app.accounts.users.name_of(&record.owner_id).await?,
-    };
-    Ok(DatasetSummary {
+/// Datasets as a list shows them. The names of all owners are asked for at once.
+async fn summaries(app: &AppState, records: &[DatasetRecord]) -> Result<Vec<DatasetSummary>, Error> {
+    let owners = records.iter().map(|record| &record.owner_id).collect();
+    let names = app.accounts.users.names_of(&owners).await?;
+    let name = |owner: &UserId| names.get(owner).cloned().unwrap_or_else(|| owner.to_string());
+    Ok(records.iter().map(|record| summary(record, name(&record.owner_id))).collect())
+}
+
+fn summary(record: &DatasetRecord, owner_name: String) -> DatasetSummary {
+    DatasetSummary {
         dataset_id: record.id.clone(),
         name: record.name.clone(),
         description: record.description.clone(),
@@ -114,22 +118,34 @@ async fn summary(app: &AppState, record: &DatasetRecord) -> Result<DatasetSummar
         version: record.current.number,
         partition_column: record.partition_column.clone(),
         sort_column: record.sort_column.clone(),
-        owner,
+        owner: OwnerView { user_id: record.owner_id.clone(), name: owner_name },
         created_at: record.created_at.rfc3339(),
         last_import_at: record.last_import_at.rfc3339(),
-    })
+    }
 }
 
-/// A dataset as the API shows it, with the columns of its current version.
+/// A dataset as the API shows it, with the columns of its current version. The record was read in this
+/// request, with the right to see it.
+pub(super) async fn view_of(app: &AppState, record: &DatasetRecord) -> Result<DatasetView, Error> {
+    let manifest = app.datasets.manifest_as_of(record, None).await?;
+    whole(app, record, &manifest).await
+}
+
+/// The same of a record that was kept: the dataset may be gone since, or be no longer the caller's to see.
 pub(super) async fn view(
     app: &AppState,
     principal: &Principal,
     record: &DatasetRecord,
 ) -> Result<DatasetView, Error> {
     let (_, manifest) = app.datasets.version(principal, &record.id, record.current.number).await?;
+    whole(app, record, &manifest).await
+}
+
+async fn whole(app: &AppState, record: &DatasetRecord, manifest: &Manifest) -> Result<DatasetView, Error> {
+    let owner = app.accounts.users.name_of(&record.owner_id).await?;
     Ok(DatasetView {
-        summary: summary(app, record).await?,
-        schema: columns(&manifest),
+        summary: summary(record, owner),
+        schema: columns(manifest),
         s3_path: format!("datasets/{}/", record.id),
         source_config: SourceView::from(&record.source),
         quarantined_count: record.current.quarantined_count,
@@ -183,11 +199,7 @@ pub(super) async fn list(
             app.datasets.list(&principal, mine, limit, offset).await?
         }
     };
-    let mut views = Vec::with_capacity(items.len());
-    for record in &items {
-        views.push(summary(&app, record).await?);
-    }
-    Ok(ListReply::of(views, page, total))
+    Ok(ListReply::of(summaries(&app, &items).await?, page, total))
 }
 
 fn count(number: u64) -> usize {
@@ -203,7 +215,7 @@ pub(super) async fn get(
     ApiPath(path): ApiPath<DatasetPath>,
 ) -> ApiResult<Reply<DatasetView>> {
     let record = app.datasets.get(&principal, &path.dataset_id).await?;
-    Ok(Reply::of(view(&app, &principal, &record).await?))
+    Ok(Reply::of(view_of(&app, &record).await?))
 }
 
 /// What to change; what is left out stays.
@@ -240,7 +252,7 @@ pub(super) async fn update(
     let DatasetChangeBody { name, description, partition_column, sort_column } = body;
     let patch = DatasetPatch { name, description, partition_column, sort_column };
     let record = app.datasets.update(&caller, &path.dataset_id, patch).await?;
-    Ok(Reply::of(view(&app, &caller.principal, &record).await?))
+    Ok(Reply::of(view_of(&app, &record).await?))
 }
 
 /// Delete a dataset. Its files go after the grace period.

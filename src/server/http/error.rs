@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::context::{self, RequestContext};
 use super::envelope::Meta;
 use crate::error::{Code, Error};
 
@@ -60,10 +61,9 @@ impl From<&Error> for ErrorView {
 
 /// The answer that tells of `error`.
 pub(super) fn respond(error: &Error) -> Response {
-    let (code, status) = (error.code(), status(error.code()));
-    if status.is_server_error() {
-        let request_id = super::context::current_id();
-        tracing::error!(request_id, ?code, error = %chain(error), "request failed");
+    let status = status(error.code());
+    if let Some(context) = context::current() {
+        note(&context, error);
     }
     let body = ErrorReply { error: ErrorView::from(error), meta: Meta::current() };
     let mut response = (status, Json(body)).into_response();
@@ -75,6 +75,21 @@ pub(super) fn respond(error: &Error) -> Response {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+/// Notes a failure for the line of the request. One that is ours gets a line with its causes as well.
+pub(super) fn note(context: &RequestContext, error: &Error) {
+    let code = error.code();
+    context.failed(code);
+    if status(code).is_server_error() {
+        tracing::error!(
+            request_id = context.id(),
+            query.id = context.query().map(tracing::field::display),
+            %code,
+            error = %chain(error),
+            "request failed"
+        );
+    }
 }
 
 /// The status of each code. No `_` arm: a new code must choose here.

@@ -31,6 +31,7 @@ pub struct HealthReport {
     /// Bytes left on the disk of the data folder; absent where that cannot be known.
     pub free_disk_bytes: Option<u64>,
     pub dataset_count: Option<u64>,
+    /// Queries, previews and exports that are planned or not read to their end.
     pub running_query_count: Option<u64>,
     pub running_import_count: Option<u64>,
 }

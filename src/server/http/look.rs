@@ -12,7 +12,7 @@ use super::envelope::Reply;
 use super::error::{ApiResult, ErrorReply};
 use super::extract::{ApiPath, ApiQuery, Caller, check_limit};
 use super::state::AppState;
-use super::stream::{self, Answer};
+use super::stream::{self, Answer, FormatQuery};
 use crate::dataset::look::VALUES_MAX;
 use crate::dataset::profile::ColumnProfile;
 use crate::encode::{self, Format};
@@ -158,26 +158,9 @@ pub(super) async fn profile_all(
     Ok(Reply::of(profiles))
 }
 
-/// How to write a dataset out.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ExportQuery {
-    /// `csv` (by default), `json`, `ndjson`, `arrow` or `parquet`.
-    format: Option<String>,
-    /// CSV: text that a spreadsheet would take for a formula gets a `'` before it. Switch it off for
-    /// programs that need the bytes as they are.
-    #[serde(default = "yes")]
-    #[param(default = true)]
-    formula_guard: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
 /// A whole dataset as a file.
 #[utoipa::path(get, path = "/api/datasets/{dataset_id}/export", tag = "datasets",
-    params(DatasetPath, ExportQuery, AsOfQuery),
+    params(DatasetPath, FormatQuery, AsOfQuery),
     responses((status = 200, description = "the rows, in the format asked for",
         content((Vec<u8> = "text/csv"), (Vec<u8> = "application/vnd.apache.parquet"),
             (Vec<u8> = "application/vnd.apache.arrow.stream"))), (status = 404, body = ErrorReply)))]
@@ -185,18 +168,15 @@ pub(super) async fn export(
     app: AppState,
     Caller(principal): Caller,
     ApiPath(path): ApiPath<DatasetPath>,
-    ApiQuery(query): ApiQuery<ExportQuery>,
+    ApiQuery(form): ApiQuery<FormatQuery>,
     ApiQuery(as_of): ApiQuery<AsOfQuery>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let format = match &query.format {
-        Some(name) => Format::from_name(name)?,
-        None => stream::accepted(&headers, Format::Csv)?,
-    };
+    let format = form.format(&headers, Format::Csv)?;
     let record = app.datasets.get(&principal, &path.dataset_id).await?;
-    let manifest = app.datasets.manifest(&principal, &path.dataset_id, as_of.check()?).await?;
+    let manifest = app.datasets.manifest_as_of(&record, as_of.check()?).await?;
     let rows = app.datasets.rows(manifest, None).await?;
     let answer =
-        Answer { format, query_id: None, formula_guard: query.formula_guard, file_name: Some(record.name) };
+        Answer { format, query_id: None, formula_guard: form.formula_guard, file_name: Some(record.name) };
     Ok(stream::respond(rows, answer).await?)
 }

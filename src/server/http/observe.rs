@@ -85,15 +85,21 @@ impl Drop for Line {
         counter!(HTTP_REQUESTS, "method" => method, "route" => route.to_owned(), "status" => status.to_string())
             .increment(1);
         let ms = self.started.elapsed().as_secs_f64() * 1000.0;
+        let code = self.context.code();
+        // JSON and NDJSON tell of a failure in a body that is complete.
+        let failed_on_the_way = code.is_some() && status < 400;
         tracing::info!(
             method,
             route,
             status,
             ms,
             bytes = self.bytes,
-            outcome = self.outcome,
+            outcome = if failed_on_the_way { "failed" } else { self.outcome },
+            code = code.map(tracing::field::display),
             request_id = self.context.id(),
             user_id = self.context.user().map(tracing::field::display),
+            query.id = self.context.query().map(tracing::field::display),
+            rows = self.context.rows(),
             "request"
         );
     }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
+use super::context;
 use super::error::{ApiResult, ErrorReply};
 use super::extract::{ApiJson, ApiQuery, Caller};
 use super::state::AppState;
-use super::stream::{self, Answer};
+use super::stream::{self, Answer, FormatQuery};
 use crate::encode::Format;
 use crate::engine::Request;
 use crate::error::Error;
@@ -31,28 +32,12 @@ pub(super) struct QueryBody {
     timeout_ms: Option<u64>,
 }
 
-/// How to answer.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct QueryParams {
-    /// `json` (by default), `ndjson`, `csv`, `arrow` or `parquet`; goes before `Accept`.
-    format: Option<String>,
-    /// CSV: text that a spreadsheet would take for a formula gets a `'` before it.
-    #[serde(default = "yes")]
-    #[param(default = true)]
-    formula_guard: bool,
-}
-
-fn yes() -> bool {
-    true
-}
-
 /// Run a statement and stream its rows in the format of `Accept` or `?format=`.
 ///
 /// The header `X-Query-Id` names the run. A failure after the first byte is told by the format: JSON ends
 /// with `"complete": false` and the error, NDJSON with an `error` line; of Arrow, CSV and Parquet the
 /// transfer breaks.
-#[utoipa::path(post, path = "/api/query", tag = "query", params(QueryParams), request_body = QueryBody,
+#[utoipa::path(post, path = "/api/query", tag = "query", params(FormatQuery), request_body = QueryBody,
     responses((status = 200, description = "the rows, in the format asked for",
         content((Object = "application/json"), (Vec<u8> = "application/vnd.apache.arrow.stream"),
             (String = "application/x-ndjson"), (String = "text/csv"))),
@@ -61,15 +46,13 @@ fn yes() -> bool {
 pub(super) async fn query(
     app: AppState,
     Caller(principal): Caller,
-    ApiQuery(params): ApiQuery<QueryParams>,
+    ApiQuery(form): ApiQuery<FormatQuery>,
     headers: HeaderMap,
     ApiJson(body): ApiJson<QueryBody>,
 ) -> ApiResult<Response> {
-    let format = match &params.format {
-        Some(name) => Format::from_name(name)?,
-        None => stream::accepted(&headers, Format::Json)?,
-    };
+    let format = form.format(&headers, Format::Json)?;
     let query_id = QueryId::random();
+    context::set_query(&query_id);
     let mut request = Request::new(query_id.clone(), body.sql);
     request.as_of = body.as_of.as_deref().map(str::parse).transpose()?;
     request.row_limit = body.limit;
@@ -77,7 +60,7 @@ pub(super) async fn query(
     let spec = app.engine.resolve(app.catalog.as_ref(), &principal, request, app.clock.now()).await?;
     let rows = app.engine.run(spec).await?;
     let answer =
-        Answer { format, query_id: Some(query_id), formula_guard: params.formula_guard, file_name: None };
+        Answer { format, query_id: Some(query_id), formula_guard: form.formula_guard, file_name: None };
     Ok(stream::respond(rows, answer).await?)
 }
 

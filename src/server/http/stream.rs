@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::context;
 use crate::encode::{self, Format, Options, Rows};
@@ -26,11 +28,34 @@ pub(super) struct Answer {
     pub(super) file_name: Option<String>,
 }
 
-/// The format that `Accept` asks for.
-pub(super) fn accepted(headers: &HeaderMap, default: Format) -> Result<Format, Error> {
-    match headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()) {
-        Some(accept) => Format::from_accept(accept, default),
-        None => Ok(default),
+/// In which form rows are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct FormatQuery {
+    /// `json`, `ndjson`, `csv`, `arrow` or `parquet`; goes before `Accept`. By default a query answers with
+    /// JSON and an export with CSV.
+    format: Option<String>,
+    /// CSV: text that a spreadsheet would take for a formula gets a `'` before it. Switch it off for
+    /// programs that need the bytes as they are.
+    #[serde(default = "yes")]
+    #[param(default = true)]
+    pub(super) formula_guard: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl FormatQuery {
+    /// The format that is named here, or else the one that `Accept` asks for.
+    pub(super) fn format(&self, headers: &HeaderMap, default: Format) -> Result<Format, Error> {
+        if let Some(name) = &self.format {
+            return Format::from_name(name);
+        }
+        match headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()) {
+            Some(accept) => Format::from_accept(accept, default),
+            None => Ok(default),
+        }
     }
 }
 
@@ -38,9 +63,17 @@ pub(super) fn accepted(headers: &HeaderMap, default: Format) -> Result<Format, E
 pub(super) async fn respond(rows: QueryStream, answer: Answer) -> Result<Response, Error> {
     let rows = rows.start().await?;
     let progress = rows.progress();
+    context::set_progress(Arc::clone(&progress));
+    // The handler has returned when the rows fail.
+    let request = context::current();
+    let noted = move |error: &Error| {
+        if let Some(request) = &request {
+            super::error::note(request, error);
+        }
+    };
     let rows = Rows {
         schema: Arc::clone(rows.schema()),
-        batches: rows.boxed(),
+        batches: rows.inspect_err(noted).boxed(),
         truncated: Box::new(move || progress.truncated()),
     };
     let options = Options {

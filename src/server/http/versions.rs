@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::datasets::{ColumnView, DatasetPath, DatasetView, SourceView, columns, view};
+use super::datasets::{ColumnView, DatasetPath, DatasetView, SourceView, columns, view_of};
 use super::envelope::{ListReply, Reply};
 use super::error::{ApiResult, ErrorReply};
 use super::extract::{ApiPath, ApiQuery, Asker, Caller, PageParams};
@@ -141,7 +141,7 @@ pub(super) async fn restore(
     ApiPath(path): ApiPath<VersionPath>,
 ) -> ApiResult<Reply<DatasetView>> {
     let record = app.datasets.restore(&caller, &path.dataset_id, path.number).await?;
-    Ok(Reply::of(view(&app, &caller.principal, &record).await?))
+    Ok(Reply::of(view_of(&app, &record).await?))
 }
 
 /// How the columns and the row counts of two versions differ.

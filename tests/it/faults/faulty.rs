@@ -14,8 +14,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 use shirabe::catalog::name::NameKey;
-use shirabe::catalog::record::{DatasetRecord, VersionRecord};
-use shirabe::catalog::store::{Commit, DatasetStore, Owner, Page, PageRequest, StoreError};
+use shirabe::catalog::record::{AuditRecord, DatasetRecord, VersionRecord};
+use shirabe::catalog::store::{AuditStore, Commit, DatasetStore, Owner, Page, PageRequest, StoreError};
 use shirabe::ids::{CommitId, DatasetId};
 
 /// How a call fails.
@@ -212,5 +212,29 @@ impl DatasetStore for FaultyDatasets {
 
     async fn versions(&self, id: &DatasetId, page: PageRequest) -> Result<Page<VersionRecord>, StoreError> {
         self.plan.run("versions", unavailable, self.inner.versions(id, page)).await
+    }
+}
+
+/// A store of audit records, calls of which fail. It remembers the order in which it took them.
+#[derive(Debug)]
+pub(super) struct FaultyAudit {
+    pub(super) inner: Arc<dyn AuditStore>,
+    pub(super) plan: Plan,
+    pub(super) taken: Mutex<Vec<AuditRecord>>,
+}
+
+#[async_trait]
+impl AuditStore for FaultyAudit {
+    async fn append(&self, record: AuditRecord) -> Result<(), StoreError> {
+        let append = async {
+            self.inner.append(record.clone()).await?;
+            self.taken.lock().unwrap().push(record);
+            Ok(())
+        };
+        self.plan.run("append", unavailable, append).await
+    }
+
+    async fn list(&self, page: PageRequest) -> Result<Page<AuditRecord>, StoreError> {
+        self.inner.list(page).await
     }
 }

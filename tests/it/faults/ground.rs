@@ -38,7 +38,7 @@ impl Ground {
     /// With `versions` versions of the dataset `t`, of the generations 1, 2, …
     pub(super) async fn with_versions(versions: i64) -> Self {
         let root = tempfile::tempdir().unwrap();
-        for folder in ["objects", "spool", "spill"] {
+        for folder in ["objects", "spill"] {
             std::fs::create_dir(root.path().join(folder)).unwrap();
         }
         let ground = Self::open(root);
@@ -65,13 +65,8 @@ impl Ground {
         let mut config = EngineConfig::new(root.path().join("spill"));
         config.target_partitions = 1;
         let engine = Engine::new(config, Arc::clone(&objects)).unwrap();
-        let settings = Settings {
-            spool_dir: root.path().join("spool"),
-            threads: 1,
-            versions_kept: 2,
-            grace_seconds: 0,
-            decode: DecodeLimits::default(),
-        };
+        let settings =
+            Settings { threads: 1, versions_kept: 2, grace_seconds: 0, decode: DecodeLimits::default() };
         let clock = Arc::new(SystemClock);
         let datasets = Datasets::new(stores.clone(), objects, engine.clone(), clock, settings);
         Self { datasets, plan, engine, stores, root }

@@ -4,6 +4,7 @@
 //! it was or as it was to be, `check` finds nothing, and the error has a name that helps. The failing
 //! stores stand where the real ones do, so what is driven is the service itself.
 
+mod audit;
 mod faulty;
 mod ground;
 mod writes;

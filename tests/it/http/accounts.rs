@@ -72,7 +72,8 @@ async fn administrators_add_and_change_users() {
     let app = TestApp::new();
     let (admin, ana) = (app.person("admin", Role::Admin).await, app.ana().await);
     let body = json!({ "email": "Ben@Example.com", "password": PASSWORD });
-    app.post("/api/users").by(&ana).json(&body).send().await.refused(403, "FORBIDDEN");
+    let message = app.post("/api/users").by(&ana).json(&body).send().await.refused(403, "FORBIDDEN");
+    assert_eq!(message, "only administrators may manage users");
     let reply = app.post("/api/users").by(&admin).json(&body).send().await;
     assert_eq!(
         reply.redacted()["data"],
@@ -84,7 +85,8 @@ async fn administrators_add_and_change_users() {
     let ben = reply.data(201)["id"].as_str().unwrap().to_owned();
     let path = format!("/api/users/{ben}");
     assert_eq!(reply.header("location"), path);
-    app.post("/api/users").by(&admin).json(&body).send().await.refused(409, "DUPLICATE_ERROR");
+    let message = app.post("/api/users").by(&admin).json(&body).send().await.refused(409, "DUPLICATE_ERROR");
+    assert_eq!(message, "the e-mail address `ben@example.com` is taken");
 
     let token = app.login("ben@example.com", PASSWORD).await.data(200);
     let token = token["access_token"].as_str().unwrap();
@@ -94,8 +96,9 @@ async fn administrators_add_and_change_users() {
     let own = format!("/api/users/{}", ana.id);
     app.put(&own).by(&ana).json(&json!({ "role": "admin" })).send().await.refused(403, "FORBIDDEN");
 
-    let disabled = app.put(&path).by(&admin).json(&json!({ "disabled": true })).send().await.data(200);
-    assert_eq!(disabled["disabled"], true);
+    let change = json!({ "name": "Ben 太郎", "disabled": true });
+    let disabled = app.put(&path).by(&admin).json(&change).send().await.data(200);
+    assert_eq!((&disabled["name"], &disabled["disabled"]), (&json!("Ben 太郎"), &json!(true)));
     app.get("/api/auth/me").token(token).send().await.refused(401, "INVALID_TOKEN");
     app.login("ben@example.com", PASSWORD).await.refused(401, "INVALID_CREDENTIALS");
     let last = app.put(&format!("/api/users/{}", admin.id)).by(&admin).json(&json!({ "role": "user" }));
@@ -120,8 +123,22 @@ async fn people_are_found_by_a_part_of_their_address() {
     assert_eq!(found("?q=").await, [""; 0]);
     assert_eq!(found("").await, [""; 0]);
     app.get("/api/users?q=a&limit=0").by(&ana).send().await.refused(400, "VALIDATION_ERROR");
-    app.get("/api/users?q=a&limit=101").by(&ana).send().await.refused(400, "VALIDATION_ERROR");
+    let many = app.get("/api/users?q=a&limit=101").by(&ana).send().await;
+    assert_eq!(many.refused(400, "VALIDATION_ERROR"), "`limit` is 101: expected 1 to 100");
+    assert_eq!(many.details()["field"], "limit");
+    let (users, pagination) = app.get("/api/users?q=HANA").by(&ana).send().await.list();
+    assert_eq!(fields(&users[0]), ["created_at", "disabled", "email", "id", "name", "role"]);
+    assert_eq!(pagination, json!({ "has_next": false, "limit": 50, "offset": 0, "total": 1 }));
     app.get("/api/users?all=true").by(&ana).send().await.refused(403, "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_has_and_one_that_nobody_can_have_look_alike() {
+    let app = TestApp::new();
+    let admin = app.person("admin", Role::Admin).await;
+    for id in ["user_0123456789abcdef", "nonexistent", "..%2F..%2Fetc", "user_%00", "ds_0123456789ab"] {
+        app.get(&format!("/api/users/{id}")).by(&admin).send().await.refused(404, "NOT_FOUND");
+    }
 }
 
 #[tokio::test]
@@ -137,7 +154,10 @@ async fn a_key_is_shown_once_and_works_until_it_is_revoked() {
 
     let listed = app.get("/api/keys").token(secret).send().await;
     assert!(!listed.text().contains(secret), "{}", listed.text());
-    assert!(listed.list().0.iter().any(|listed| listed["key_id"] == id));
+    let (keys, pagination) = listed.list();
+    let shown = keys.iter().find(|listed| listed["key_id"] == id).unwrap();
+    assert_eq!(fields(shown), ["created_at", "expires_at", "key_id", "name", "scope"]);
+    assert_eq!((&pagination["limit"], &pagination["has_next"]), (&json!(100), &json!(false)));
     let path = format!("/api/keys/{id}");
     let ben = app.person("ben", Role::Admin).await;
     app.delete(&path).by(&ben).send().await.refused(404, "NOT_FOUND");
@@ -158,7 +178,15 @@ async fn a_read_only_key_reads() {
     let ana = app.ana().await;
     let id = app.dataset(&ana, "t", "a\n1\n").await;
     let body = json!({ "name": "dashboard", "scope": "read_only" });
-    let key = app.post("/api/keys").by(&ana).json(&body).send().await.data(201);
+    let reply = app.post("/api/keys").by(&ana).json(&body).send().await;
+    let key = reply.data(201);
+    assert_eq!(
+        reply.redacted()["data"],
+        json!({
+            "key_id": "[key]", "name": "dashboard", "scope": "read_only", "secret": "[secret]",
+            "created_at": "[time]", "expires_at": null,
+        })
+    );
     let key = key["secret"].as_str().unwrap();
     app.get("/api/auth/me").token(key).send().await.data(200);
     app.get(&format!("/api/datasets/{id}")).token(key).send().await.data(200);

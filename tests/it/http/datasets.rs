@@ -2,6 +2,10 @@
 
 use serde_json::{Value, json};
 use shirabe::auth::Role;
+use shirabe::catalog::name::NameKey;
+use shirabe::catalog::record::DatasetRecord;
+use shirabe::catalog::store::{Change, Commit};
+use shirabe::ids::{CommitId, DatasetId, UserId};
 
 use crate::support::{Form, TestApp, fields};
 
@@ -95,6 +99,43 @@ async fn a_list_comes_in_pages_newest_first() {
         let reply = app.get(&format!("/api/datasets{query}")).by(&ana).send().await;
         reply.refused(400, "VALIDATION_ERROR");
     }
+}
+
+/// 50 datasets of three people: the stores are asked as often as for one.
+#[tokio::test]
+async fn a_list_asks_the_stores_a_fixed_number_of_times() {
+    let (app, calls) = TestApp::counted();
+    let admin = app.person("admin", Role::Admin).await;
+    let people = [app.ana().await, app.person("ben", Role::User).await, app.person("eve", Role::User).await];
+    let id = app.dataset(&people[0], "t", "a\n1\n").await;
+    let list = async |count: usize| {
+        calls.take();
+        let (items, _) = app.get("/api/datasets?limit=50").by(&admin).send().await.list();
+        assert_eq!(items.len(), count);
+        (items, calls.take())
+    };
+    let (_, for_one) = list(1).await;
+    // Who asks, the page, and the names.
+    assert_eq!(for_one, 3);
+    let first = app.state.catalog.lookup(&[DatasetId::parse(&id).unwrap()], &[]).await.unwrap().remove(0);
+    for n in 1..50 {
+        let mut copy = DatasetRecord { id: DatasetId::random(), name: format!("t{n}"), ..first.clone() };
+        copy.name_key = NameKey::of(&copy.name);
+        copy.owner_id = UserId::parse(&people[n % 3].id).unwrap();
+        copy.current.dataset_id = copy.id.clone();
+        copy.revision = 0;
+        let commit = Commit { id: CommitId::random(), change: Change::Create(copy), audit: None };
+        app.state.catalog.commit(commit).await.unwrap();
+    }
+    let (items, for_all) = list(50).await;
+    assert_eq!(for_all, for_one);
+    for name in ["ana", "ben", "eve"] {
+        assert!(items.iter().filter(|item| item["owner"]["name"] == name).count() >= 16, "{name}");
+    }
+    // Who asks, the record, and the name.
+    calls.take();
+    app.get(&format!("/api/datasets/{id}")).by(&people[0]).send().await.data(200);
+    assert_eq!(calls.take(), 3);
 }
 
 #[tokio::test]

@@ -50,6 +50,7 @@ async fn the_pages_are_served_from_here_and_name_no_other_host() {
     assert_eq!(app.get("/api/docs").send().await.header("location"), "/api/docs/");
     let index = app.get("/api/docs/").send().await;
     assert_eq!((index.status, index.header("content-type")), (200, "text/html"));
+    assert!(index.header("content-security-policy").contains("script-src 'self'"));
     let assets: Vec<&str> = ["src=\"", "href=\""]
         .iter()
         .flat_map(|attribute| index.text().split(attribute).skip(1))

@@ -6,15 +6,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::support::Door;
+use crate::support::TestApp;
 
 #[tokio::test]
 async fn open_connections_end_well_when_the_service_stops() {
-    let door = Door::open();
+    let service = TestApp::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let app = door.app.clone();
+    let app = service.state.clone();
     let serving = tasks::spawn(async move {
         serve(listener, router(app.clone()), app, async move { stopped.await.unwrap() }).await;
     });
@@ -38,10 +38,10 @@ async fn open_connections_end_well_when_the_service_stops() {
 
 #[tokio::test]
 async fn what_is_not_http_does_not_disturb_others() {
-    let door = Door::open();
+    let service = TestApp::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = door.app.clone();
+    let app = service.state.clone();
     let _serving = tasks::spawn(async move {
         serve(listener, router(app.clone()), app, std::future::pending()).await;
     });

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use shirabe::account::{NewKey, NewUser};
 use shirabe::app::App;
 use shirabe::auth::{Principal, Role, Scope};
+use shirabe::catalog::store::Stores;
 use shirabe::config::Config;
 use shirabe::data_folder::{DataFolder, Opened};
 use shirabe::ids::UserId;
 use shirabe::server::http::{AppState, InProcess, router};
 use tempfile::TempDir;
 
-use super::{Call, Form, PASSWORD, Reply};
+use super::{Call, Calls, Form, PASSWORD, Reply};
 
 /// Somebody who may call.
 #[derive(Debug, Clone)]
@@ -43,8 +44,19 @@ impl TestApp {
         Self::on(tempfile::tempdir().unwrap(), settings)
     }
 
+    /// With every call of the stores of users and datasets counted.
+    pub(crate) fn counted() -> (Self, Calls) {
+        let calls = Calls::default();
+        let app = Self::between(tempfile::tempdir().unwrap(), &[], |stores| calls.between(stores));
+        (app, calls)
+    }
+
     /// On a folder that may hold something already.
     pub(crate) fn on(folder: TempDir, settings: &[(&str, &str)]) -> Self {
+        Self::between(folder, settings, |stores| stores)
+    }
+
+    fn between(folder: TempDir, settings: &[(&str, &str)], between: impl FnOnce(Stores) -> Stores) -> Self {
         let path = folder.path().to_str().unwrap().to_owned();
         let lookup = |name: &str| match (settings.iter().find(|(set, _)| *set == name), name) {
             (Some((_, value)), _) => Some((*value).to_owned()),
@@ -56,7 +68,7 @@ impl TestApp {
         let Opened::Mine(data) = DataFolder::open(folder.path()).unwrap() else {
             panic!("the folder is in use")
         };
-        let app = App::open(&config, data).unwrap();
+        let app = App::open_between(&config, data, between).unwrap();
         let state = app.state.clone();
         Self { door: InProcess::new(router(state.clone()), app), state, folder }
     }

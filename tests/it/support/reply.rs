@@ -93,6 +93,12 @@ impl Reply {
     pub(crate) fn redacted(&self) -> Value {
         redact(self.json())
     }
+
+    /// Status and body, with the same replaced.
+    #[track_caller]
+    pub(crate) fn whole(&self) -> Value {
+        json!({ "status": self.status, "body": self.redacted() })
+    }
 }
 
 /// The names of an object's fields, in their order by name.
@@ -110,8 +116,14 @@ fn redact(value: Value) -> Value {
         Value::Array(items) => items.into_iter().map(redact).collect(),
         Value::Object(fields) => {
             let each = fields.into_iter().map(|(name, value)| {
-                let secret = matches!(name.as_str(), "access_token" | "secret") && value.is_string();
-                (name, if secret { json!("[secret]") } else { redact(value) })
+                let value = match (name.as_str(), &value) {
+                    ("access_token" | "secret", Value::String(_)) => json!("[secret]"),
+                    ("uptime_s" | "free_disk_bytes", Value::Number(_)) | ("version", Value::String(_)) => {
+                        json!(format!("[{name}]"))
+                    }
+                    _ => redact(value),
+                };
+                (name, value)
             });
             Value::Object(each.collect())
         }

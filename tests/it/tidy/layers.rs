@@ -21,7 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("account", &["auth", "audit_log", "catalog"]),
     ("dataset", &["auth", "audit_log", "catalog", "encode", "engine", "storage"]),
     ("server", &["account", "auth", "audit_log", "catalog", "dataset", "encode", "engine", "storage"]),
-    ("health", &["catalog", "dataset", "server", "storage"]),
+    ("health", &["catalog", "dataset", "engine", "server", "storage"]),
     ("cli", &["config", "data_folder", "encode", "server"]),
     (
         "app",

@@ -21,6 +21,7 @@ const OWNED: &[Owned] = &[
     owned(&["rusqlite"], &["src/catalog/store/sqlite/"]),
     store(&["SqliteStore"], &["src/app.rs", "src/catalog/store/"]),
     store(&["DurableLocal"], &["src/app.rs", "src/storage/"]),
+    store(&["RetryFile"], &["src/app.rs", "src/audit_log/"]),
     store(&["LocalFileSystem"], &["src/app.rs", "src/storage/"]),
     owned(&["env", "::", "var"], &["src/config/"]),
     owned(&["env", "::", "vars"], &["src/config/"]),

@@ -4,10 +4,12 @@ use super::user;
 use crate::catalog::record::{Role, UserRecord};
 use crate::catalog::store::{StoreError, Stores};
 use crate::ids::UserId;
+use crate::limits::PAGE_ITEMS_MAX;
 
 pub(super) async fn run(stores: &Stores) {
     revisions(stores).await;
     addresses_are_unique(stores).await;
+    lookup(stores).await;
     search(stores).await;
     admins(stores).await;
 }
@@ -54,6 +56,31 @@ async fn addresses_are_unique(stores: &Stores) {
     assert_eq!(users.by_email("bo@example.com").await.unwrap(), None);
     assert_eq!(users.by_email("bo2@example.com").await.unwrap().unwrap().id, bo.id);
     users.put(user("bo@example.com")).await.unwrap();
+}
+
+async fn lookup(stores: &Stores) {
+    let users = &stores.users;
+    let mut made = Vec::new();
+    for n in 0..3 {
+        let mut record = user(&format!("{n}@lookup.example"));
+        record.revision = users.put(record.clone()).await.unwrap();
+        made.push(record);
+    }
+    made.sort_by(|a, b| a.id.cmp(&b.id));
+    check(stores, vec![], &[]).await;
+    check(stores, vec![UserId::random()], &[]).await;
+    check(stores, vec![made[1].id.clone()], &made[1..2]).await;
+    let twice = made.iter().chain(&made).map(|user| user.id.clone()).chain([UserId::random()]);
+    check(stores, twice.collect(), &made).await;
+    let many = made.iter().map(|user| user.id.clone());
+    let many = many.chain(std::iter::repeat_with(UserId::random)).take(PAGE_ITEMS_MAX);
+    check(stores, many.collect(), &made).await;
+
+    async fn check(stores: &Stores, ids: Vec<UserId>, expected: &[UserRecord]) {
+        let mut found = stores.users.lookup(&ids).await.unwrap();
+        found.sort_by(|a, b| a.id.cmp(&b.id));
+        assert_eq!(found, expected, "{ids:?}");
+    }
 }
 
 async fn search(stores: &Stores) {

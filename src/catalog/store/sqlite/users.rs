@@ -16,11 +16,10 @@ const SEARCH: &str = include_str!("../../../../sql/store/users_search.sql");
 
 #[async_trait]
 impl UserStore for SqliteStore {
-    async fn get(&self, id: &UserId) -> Result<Option<UserRecord>, StoreError> {
-        let id = id.clone();
-        self.database
-            .read(move |tx| doc::query_one(tx, "select doc from users where id = ?", [id.as_str()]))
-            .await
+    async fn lookup(&self, ids: &[UserId]) -> Result<Vec<UserRecord>, StoreError> {
+        let ids = doc::write(&ids)?;
+        let sql = "select doc from users where id in (select value from json_each(?))";
+        self.database.read(move |tx| doc::query(tx, sql, [ids])).await
     }
 
     async fn by_email(&self, email: &str) -> Result<Option<UserRecord>, StoreError> {
