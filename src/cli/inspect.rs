@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::failure::Failure;
-use super::import::{Cargo, ImportOptions, absolute, file_form};
+use super::import::{ImportOptions, absolute, file_form};
 use super::out::Out;
 use super::progress::Progress;
 use super::read_options::ReadArgs;
@@ -38,7 +38,7 @@ pub(super) async fn show_file(
         request.json(&json!({ "path": absolute(file)?, "options": options }))
     } else {
         let progress = Progress::start("inspect", out);
-        request.multipart(file_form(Cargo { file, name: "inspect", options }, &progress).await?)
+        request.multipart(file_form(file, options, &progress).await?)
     };
     let inspection: Value = client.fetch(request).await?;
     out.line(file.display())?;

@@ -12,7 +12,8 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-pub(super) use send::{Cargo, absolute, file_form};
+use send::Cargo;
+pub(super) use send::{absolute, file_form};
 
 use super::client::Client;
 use super::failure::Failure;
@@ -30,16 +31,16 @@ pub(super) struct ImportArgs {
     name: Option<String>,
     #[command(flatten)]
     read: ReadArgs,
-    /// Split the files by the days of this date column
+    /// Split the files by the days of this date column; '' ends the split of a dataset
     #[arg(long, value_name = "COLUMN")]
     partition_by: Option<String>,
-    /// Sort the rows by this column
+    /// Sort the rows by this column; '' ends the order of a dataset
     #[arg(long, value_name = "COLUMN")]
     sort_by: Option<String>,
-    /// Wrong rows that may be set aside before the import fails
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
-    max_bad_rows: u64,
-    /// Make a new version of the dataset that has this name
+    /// Wrong rows that may be set aside before the import fails; 0 by default
+    #[arg(long, value_name = "COUNT")]
+    max_bad_rows: Option<u64>,
+    /// Make a new version of the dataset that has this name; what is not said here stays as it was
     #[arg(long)]
     replace: bool,
     /// With --replace: go on when columns have changed
@@ -59,14 +60,15 @@ pub(super) struct ImportOptions {
     partition_column: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sort_column: Option<String>,
-    max_bad_rows: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_bad_rows: Option<u64>,
     force: bool,
 }
 
 impl ImportOptions {
     /// Options that only say how to read.
     pub(super) fn reading(read: ReadOptions) -> Self {
-        Self { read, partition_column: None, sort_column: None, max_bad_rows: 0, force: false }
+        Self { read, partition_column: None, sort_column: None, max_bad_rows: None, force: false }
     }
 }
 

@@ -19,10 +19,10 @@ use super::{ImportOptions, watch};
 
 /// One file on its way to become a dataset.
 #[derive(Clone, Copy)]
-pub(in crate::cli) struct Cargo<'a> {
-    pub(in crate::cli) file: &'a Path,
-    pub(in crate::cli) name: &'a str,
-    pub(in crate::cli) options: &'a ImportOptions,
+pub(super) struct Cargo<'a> {
+    pub(super) file: &'a Path,
+    pub(super) name: &'a str,
+    pub(super) options: &'a ImportOptions,
 }
 
 /// Bytes that are read at once; large, because each piece is a system call here and there.
@@ -39,7 +39,7 @@ pub(super) async fn import(
     let progress = Progress::start(cargo.name, out);
     let request = match (there, client.shares_disk()) {
         (Some(id), true) => {
-            let body = json!({ "path": absolute(cargo.file)?, "force": cargo.options.force });
+            let body = json!({ "path": absolute(cargo.file)?, "options": cargo.options });
             client.request(Method::POST, &["datasets", &id, "reimport"]).json(&body)
         }
         (None, true) => {
@@ -47,11 +47,12 @@ pub(super) async fn import(
             client.request(Method::POST, &["datasets", "path-import"]).json(&body)
         }
         (Some(id), false) => {
-            let form = file_form(cargo, &progress).await?;
+            let form = file_form(cargo.file, cargo.options, &progress).await?;
             client.request(Method::POST, &["datasets", &id, "reimport"]).multipart(form)
         }
         (None, false) => {
-            let form = file_form(cargo, &progress).await?;
+            let form = file_form(cargo.file, cargo.options, &progress).await?;
+            let form = form.text("name", cargo.name.to_owned());
             client.request(Method::POST, &["datasets"]).multipart(form)
         }
     };
@@ -68,9 +69,13 @@ pub(super) async fn import(
 }
 
 /// The file and what is said about it, as a form whose bytes are read while they are sent.
-pub(in crate::cli) async fn file_form(cargo: Cargo<'_>, progress: &Progress) -> Result<Form, Failure> {
-    let failed = |cause: std::io::Error| Failure::File(format!("`{}`: {cause}", cargo.file.display()));
-    let file = tokio::fs::File::open(cargo.file).await.map_err(failed)?;
+pub(in crate::cli) async fn file_form(
+    path: &Path,
+    options: &ImportOptions,
+    progress: &Progress,
+) -> Result<Form, Failure> {
+    let failed = |cause: std::io::Error| Failure::File(format!("`{}`: {cause}", path.display()));
+    let file = tokio::fs::File::open(path).await.map_err(failed)?;
     let length = file.metadata().await.map_err(failed)?.len();
     let bar = progress.upload_bar(length);
     let pieces = ReaderStream::with_capacity(file, PIECE_BYTES).inspect(move |piece| {
@@ -78,15 +83,11 @@ pub(in crate::cli) async fn file_form(cargo: Cargo<'_>, progress: &Progress) -> 
             ProgressBar::inc(bar, piece.len() as u64);
         }
     });
-    let file_name = cargo.file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let file_name = path.file_name().map(|name| name.to_string_lossy().into_owned());
     let part = Part::stream_with_length(Body::wrap_stream(pieces), length);
-    let options = serde_json::to_string(cargo.options)
+    let options = serde_json::to_string(options)
         .map_err(|cause| Failure::Usage(format!("the options cannot be sent: {cause}")))?;
-    // The options first: the server needs them before it can start on the file.
-    Ok(Form::new()
-        .text("name", cargo.name.to_owned())
-        .text("options", options)
-        .part("file", part.file_name(file_name.unwrap_or_default())))
+    Ok(Form::new().text("options", options).part("file", part.file_name(file_name.unwrap_or_default())))
 }
 
 /// The path as the server needs it, whose working folder is another.

@@ -18,5 +18,6 @@ mod listen;
 mod load;
 mod openapi;
 mod query;
+mod reimport;
 mod users;
 mod versions;
