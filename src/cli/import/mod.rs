@@ -12,7 +12,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use send::Cargo;
+use send::{Cargo, unreadable};
 pub(super) use send::{absolute, file_form};
 
 use super::client::Client;
@@ -20,6 +20,7 @@ use super::failure::Failure;
 use super::out::Out;
 use super::read_options::{ReadArgs, ReadOptions};
 use super::{inspect, show};
+use crate::file_name::{self, ENDINGS};
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -72,10 +73,6 @@ impl ImportOptions {
     }
 }
 
-/// Endings of files that a folder import takes; `.gz` and `.zst` may follow the text ones.
-const ENDINGS: &[&str] =
-    &["csv", "tsv", "ndjson", "jsonl", "xlsx", "parquet", "arrow", "arrows", "feather", "ipc"];
-
 pub(super) async fn run(args: ImportArgs, client: &Client, out: &mut Out) -> Result<(), Failure> {
     let files = files(&args.paths)?;
     if args.name.is_some() && files.len() > 1 {
@@ -90,33 +87,36 @@ pub(super) async fn run(args: ImportArgs, client: &Client, out: &mut Out) -> Res
         force: args.force,
     };
     for file in files {
-        let name = args.name.clone().unwrap_or_else(|| dataset_name(&file));
         if args.dry_run {
             inspect::show_file(client, &file, &options, out).await?;
         } else {
-            let cargo = Cargo { file: &file, name: &name, options: &options };
+            let cargo = Cargo { file: &file, name: args.name.as_deref(), options: &options };
             let result = send::import(cargo, args.replace, client, out).await?;
-            summarise(&name, &result, out)?;
+            summarise(cargo, &result, out)?;
         }
     }
     Ok(())
 }
 
 /// What was found and made, so that a wrong guess is seen at once.
-fn summarise(name: &str, result: &Value, out: &mut Out) -> Result<(), Failure> {
+fn summarise(cargo: Cargo<'_>, result: &Value, out: &mut Out) -> Result<(), Failure> {
     if result["import_status"] == "pending_confirmation" {
         let changes = result["schema_changes"].as_array().map(Vec::as_slice).unwrap_or_default();
         let columns = [("CHANGE", "type"), ("COLUMN", "column"), ("WAS", "old_type"), ("IS", "new_type")];
         show::list(&columns, changes, out)?;
         return Err(Failure::Api(super::failure::ApiFailure {
             code: "CONFLICT".to_owned(),
-            message: format!("the columns of `{name}` would change: nothing was written; `--force` goes on"),
+            message: format!(
+                "the columns of `{}` would change: nothing was written; `--force` goes on",
+                cargo.title()
+            ),
             details: Value::Null,
             statement: None,
         }));
     }
     out.line(format_args!(
-        "{name}: {} rows, {} columns, version {} ({})",
+        "{}: {} rows, {} columns, version {} ({})",
+        show::text(&result["name"]),
         show::text(&result["row_count"]),
         show::text(&result["column_count"]),
         show::text(&result["version"]),
@@ -129,7 +129,7 @@ fn summarise(name: &str, result: &Value, out: &mut Out) -> Result<(), Failure> {
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
-        let failed = |cause: std::io::Error| Failure::File(format!("`{}`: {cause}", path.display()));
+        let failed = |cause: std::io::Error| unreadable(path, &cause);
         if std::fs::metadata(path).map_err(failed)?.is_file() {
             files.push(path.clone());
             continue;
@@ -155,46 +155,13 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn is_supported(file: &Path) -> bool {
-    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    !name.starts_with('.') && name.rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending))
-}
-
-/// The file's name without its known endings.
-fn dataset_name(file: &Path) -> String {
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut stem = name.as_str();
-    for _ in 0..2 {
-        match stem.rsplit_once('.') {
-            Some((before, ending)) if !before.is_empty() && is_known(ending) => stem = before,
-            _ => break,
-        }
-    }
-    stem.to_owned()
-}
-
-fn is_known(ending: &str) -> bool {
-    let ending = ending.to_ascii_lowercase();
-    ENDINGS.contains(&ending.as_str()) || ["gz", "zst", "txt"].contains(&ending.as_str())
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    !name.starts_with('.') && ENDINGS.contains(&file_name::ending(&name).as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_dataset_is_named_after_its_file() {
-        check("/x/売上.csv", "売上");
-        check("flights.csv.gz", "flights");
-        check("v1.2 data.parquet", "v1.2 data");
-        check("README", "README");
-        check(".csv", ".csv");
-
-        #[track_caller]
-        fn check(file: &str, expected: &str) {
-            assert_eq!(dataset_name(Path::new(file)), expected);
-        }
-    }
 
     #[test]
     fn a_folder_gives_its_supported_files_in_order() {

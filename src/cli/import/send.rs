@@ -16,13 +16,23 @@ use super::super::interrupted;
 use super::super::out::Out;
 use super::super::progress::Progress;
 use super::{ImportOptions, watch};
+use crate::file_name;
 
 /// One file on its way to become a dataset.
 #[derive(Clone, Copy)]
 pub(super) struct Cargo<'a> {
     pub(super) file: &'a Path,
-    pub(super) name: &'a str,
+    /// The name that was asked for; the server names the others after their files.
+    pub(super) name: Option<&'a str>,
     pub(super) options: &'a ImportOptions,
+}
+
+impl Cargo<'_> {
+    /// What the dataset is called, as far as that is known before the server answers.
+    pub(super) fn title(&self) -> String {
+        let file_name = self.file.file_name().unwrap_or_default().to_string_lossy();
+        self.name.map_or_else(|| file_name::dataset_name(&file_name).to_owned(), str::to_owned)
+    }
 }
 
 /// Bytes that are read at once; large, because each piece is a system call here and there.
@@ -35,8 +45,9 @@ pub(super) async fn import(
     client: &Client,
     out: &mut Out,
 ) -> Result<Value, Failure> {
-    let there = if replace { find_any(client, cargo.name).await? } else { None };
-    let progress = Progress::start(cargo.name, out);
+    let title = cargo.title();
+    let there = if replace { find_any(client, &title).await? } else { None };
+    let progress = Progress::start(&title, out);
     let request = match (there, client.shares_disk()) {
         (Some(id), true) => {
             let body = json!({ "path": absolute(cargo.file)?, "options": cargo.options });
@@ -52,7 +63,10 @@ pub(super) async fn import(
         }
         (None, false) => {
             let form = file_form(cargo.file, cargo.options, &progress).await?;
-            let form = form.text("name", cargo.name.to_owned());
+            let form = match cargo.name {
+                Some(name) => form.text("name", name.to_owned()),
+                None => form,
+            };
             client.request(Method::POST, &["datasets"]).multipart(form)
         }
     };
@@ -74,9 +88,8 @@ pub(in crate::cli) async fn file_form(
     options: &ImportOptions,
     progress: &Progress,
 ) -> Result<Form, Failure> {
-    let failed = |cause: std::io::Error| Failure::File(format!("`{}`: {cause}", path.display()));
-    let file = tokio::fs::File::open(path).await.map_err(failed)?;
-    let length = file.metadata().await.map_err(failed)?.len();
+    let file = tokio::fs::File::open(path).await.map_err(|cause| unreadable(path, &cause))?;
+    let length = file.metadata().await.map_err(|cause| unreadable(path, &cause))?.len();
     let bar = progress.upload_bar(length);
     let pieces = ReaderStream::with_capacity(file, PIECE_BYTES).inspect(move |piece| {
         if let (Some(bar), Ok(piece)) = (&bar, piece) {
@@ -92,9 +105,20 @@ pub(in crate::cli) async fn file_form(
 
 /// The path as the server needs it, whose working folder is another.
 pub(in crate::cli) fn absolute(file: &Path) -> Result<String, Failure> {
-    let failed = |cause: std::io::Error| Failure::File(format!("`{}`: {cause}", file.display()));
-    let path = std::fs::canonicalize(file).map_err(failed)?;
+    // Links stay: a dataset is named after the link, and reads again what it points to then.
+    let path = std::path::absolute(file).map_err(|cause| unreadable(file, &cause))?;
     path.into_os_string().into_string().map_err(|path| {
         Failure::File(format!("`{}` is not text in UTF-8: rename the file", path.to_string_lossy()))
     })
+}
+
+/// A file of this machine that cannot be read.
+pub(in crate::cli) fn unreadable(path: &Path, cause: &std::io::Error) -> Failure {
+    use std::io::ErrorKind as Io;
+    let reason = match cause.kind() {
+        Io::NotFound => "there is no such file".to_owned(),
+        Io::PermissionDenied => "you may not read it".to_owned(),
+        _ => cause.to_string(),
+    };
+    Failure::File(format!("`{}` cannot be read: {reason}", path.display()))
 }

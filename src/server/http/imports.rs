@@ -28,6 +28,7 @@ use crate::dataset::jobs::{Job, State};
 use crate::dataset::reimport::{DryRun, Newer};
 use crate::dataset::{self, Outcome};
 use crate::error::Error;
+use crate::file_name;
 use crate::ids::ImportId;
 
 /// Longest wait for a change of an import, so that no proxy gives up first.
@@ -252,15 +253,9 @@ async fn receive(app: &AppState, ApiForm(form): ApiForm) -> Result<Form, Error> 
 }
 
 fn new_dataset(file: InputFile, body: ImportBody) -> Result<NewDataset, Error> {
-    let name = body.name.clone().unwrap_or_else(|| stem(&file.name));
+    let name = body.name.clone().unwrap_or_else(|| file_name::dataset_name(&file.name).to_owned());
     let description = body.description.clone().unwrap_or_default();
     Ok(NewDataset { name, description, file, options: body.options()? })
-}
-
-/// `flights.csv.gz` is `flights`.
-fn stem(file_name: &str) -> String {
-    let end = file_name.char_indices().skip(1).find(|(_, c)| *c == '.').map_or(file_name.len(), |(at, _)| at);
-    file_name[..end].to_owned()
 }
 
 fn file_at(path: PathBuf) -> Result<InputFile, Error> {
@@ -349,24 +344,5 @@ async fn answer(
         }
         State::Failed(error) => Ok(respond(error)),
         State::Cancelled | State::Running => Ok(respond(&Error::Cancelled)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dataset_is_called_like_its_file() {
-        check("flights.csv", "flights");
-        check("flights.csv.gz", "flights");
-        check("売上 2024.xlsx", "売上 2024");
-        check(".hidden.csv", ".hidden");
-        check("noextension", "noextension");
-
-        #[track_caller]
-        fn check(file: &str, name: &str) {
-            assert_eq!(stem(file), name);
-        }
     }
 }
