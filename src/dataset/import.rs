@@ -332,7 +332,7 @@ impl Datasets {
 }
 
 fn source_of(file: &InputFile) -> decode::Source {
-    decode::Source::Path(file.location.clone())
+    decode::Source::File { path: file.location.clone(), name: file.name.clone() }
 }
 
 /// The contract's word for where rows came from.
