@@ -52,7 +52,7 @@ pub(super) struct ReadArgs {
 }
 
 /// The same as the API takes it. What is absent is not sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct ReadOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     delimiter: Option<char>,

@@ -116,35 +116,19 @@ fn draw(table: &Table, out: &mut Out) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
-
     use serde_json::json;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Shared(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Shared {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::cli::out::Paper;
 
     #[test]
     fn wide_characters_align_and_numbers_stand_right() {
-        let shared = Shared::default();
-        let mut out = Out::to(Box::new(shared.clone()), Box::new(std::io::sink()));
+        let paper = Paper::default();
+        let mut out = Out::to(Box::new(paper.clone()), Box::new(std::io::sink()));
         let items =
             [json!({"n": "売上", "rows": 5}), json!({"n": "flights", "rows": 336_776, "o": {"n": "ana"}})];
         list(&[("NAME", "n"), ("ROWS", "rows"), ("OWNER", "o.n")], &items, &mut out).unwrap();
-        let text = String::from_utf8(shared.0.lock().unwrap().clone()).unwrap();
-        insta::assert_snapshot!(text, @r"
+        insta::assert_snapshot!(paper.text(), @r"
          NAME     ROWS    OWNER
          売上          5
          flights  336776  ana

@@ -1,7 +1,7 @@
 //! Speaking to the API: paths and JSON in, data or a failure out.
 
 mod connect;
-mod transport;
+pub(super) mod transport;
 
 pub(super) use connect::config;
 pub(super) use transport::InProcess;
@@ -50,6 +50,18 @@ struct ErrorEnvelope {
 const PAGE: usize = 100;
 
 impl Client {
+    /// A client of whatever `transport` leads to, for tests of what commands send.
+    #[cfg(test)]
+    pub(super) fn over(transport: Box<dyn Transport>) -> Self {
+        Self {
+            transport,
+            base: "http://test/".parse().unwrap(),
+            token: None,
+            builder: reqwest::Client::new(),
+            shares_disk: true,
+        }
+    }
+
     /// Whether to name files by their path rather than send them.
     pub(super) fn shares_disk(&self) -> bool {
         self.shares_disk

@@ -7,6 +7,7 @@ mod send;
 mod watch;
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use clap::Args;
 use serde::Serialize;
@@ -19,7 +20,7 @@ use super::client::Client;
 use super::failure::Failure;
 use super::out::Out;
 use super::read_options::{ReadArgs, ReadOptions};
-use super::{inspect, show};
+use super::{inspect, interrupted, show};
 use crate::file_name::{self, ENDINGS};
 
 #[derive(Debug, Args)]
@@ -86,12 +87,13 @@ pub(super) async fn run(args: ImportArgs, client: &Client, out: &mut Out) -> Res
         max_bad_rows: args.max_bad_rows,
         force: args.force,
     };
+    let mut interrupt = pin!(interrupted());
     for file in files {
         if args.dry_run {
             inspect::show_file(client, &file, &options, out).await?;
         } else {
             let cargo = Cargo { file: &file, name: args.name.as_deref(), options: &options };
-            let result = send::import(cargo, args.replace, client, out).await?;
+            let result = send::import(cargo, args.replace, interrupt.as_mut(), client, out).await?;
             summarise(cargo, &result, out)?;
         }
     }

@@ -1,6 +1,8 @@
 //! Taking a file to the server: by its path where the server sees this disk, else byte by byte.
 
 use std::path::Path;
+use std::pin::{Pin, pin};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use indicatif::ProgressBar;
@@ -12,7 +14,6 @@ use tokio_util::io::ReaderStream;
 use super::super::client::Client;
 use super::super::datasets::find_any;
 use super::super::failure::Failure;
-use super::super::interrupted;
 use super::super::out::Out;
 use super::super::progress::Progress;
 use super::{ImportOptions, watch};
@@ -38,10 +39,16 @@ impl Cargo<'_> {
 /// Bytes that are read at once; large, because each piece is a system call here and there.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// Imports one file and follows it to its end.
+/// How long an import that was asked for a moment before an interrupt may take to say its id.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Imports one file and follows it to its end. When `interrupt` is done, the import is ended, however far
+/// it is: `interrupt` is one future from the first byte on, for one that is made anew misses a Ctrl-C in
+/// between.
 pub(super) async fn import(
     cargo: Cargo<'_>,
     replace: bool,
+    mut interrupt: Pin<&mut impl Future<Output = ()>>,
     client: &Client,
     out: &mut Out,
 ) -> Result<Value, Failure> {
@@ -70,13 +77,21 @@ pub(super) async fn import(
             client.request(Method::POST, &["datasets"]).multipart(form)
         }
     };
-    let started: Value = tokio::select! {
-        started = client.fetch(request.header("prefer", "respond-async")) => started?,
-        // Whatever has arrived by then is no import yet.
-        () = interrupted() => return Err(Failure::Interrupted),
+    let mut asking = pin!(client.fetch::<Value>(request.header("prefer", "respond-async")));
+    let started = tokio::select! {
+        started = &mut asking => started?,
+        () = &mut interrupt => {
+            // What has not arrived by then is no import; one that has begun is known by its answer.
+            let started = tokio::time::timeout(GRACE, asking).await;
+            let id = started.ok().and_then(Result::ok).and_then(|it| it["import_id"].as_str().map(str::to_owned));
+            return Err(match id {
+                Some(id) => watch::cancel(&id, client).await,
+                None => Failure::Interrupted,
+            });
+        }
     };
     match started["import_id"].as_str() {
-        Some(id) => watch::follow(id, progress, client, out).await,
+        Some(id) => watch::follow(id, progress, interrupt, client, out).await,
         // A server may finish a small import at once.
         None => Ok(started),
     }
@@ -121,4 +136,59 @@ pub(in crate::cli) fn unreadable(path: &Path, cause: &std::io::Error) -> Failure
         _ => cause.to_string(),
     };
     Failure::File(format!("`{}` cannot be read: {reason}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::sync::{Arc, Mutex};
+
+    use async_trait::async_trait;
+    use reqwest::{Request, Response};
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::cli::client::transport::Transport;
+    use crate::cli::read_options::ReadOptions;
+
+    /// A server whose import never ends. Ctrl-C is pressed when `pressed_at` is asked.
+    struct Endless {
+        pressed_at: Method,
+        pressed: Arc<Notify>,
+        asked: Arc<Mutex<Vec<String>>>,
+    }
+
+    #[async_trait]
+    impl Transport for Endless {
+        async fn send(&self, request: Request) -> Result<Response, Box<dyn Error + Send + Sync>> {
+            self.asked.lock().unwrap().push(format!("{} {}", request.method(), request.url().path()));
+            if *request.method() == self.pressed_at {
+                self.pressed.notify_one();
+            }
+            if *request.method() == Method::GET {
+                std::future::pending::<()>().await;
+            }
+            let body = r#"{"data":{"import_id":"imp_1","state":"running"},"meta":{}}"#;
+            Ok(http::Response::builder().status(202).body(body)?.into())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_interrupt_ends_the_import_on_the_server_however_far_it_is() {
+        let start = "POST /api/datasets/path-import";
+        check(Method::POST, &[start, "DELETE /api/imports/imp_1"]).await;
+        check(Method::GET, &[start, "GET /api/imports/imp_1", "DELETE /api/imports/imp_1"]).await;
+
+        async fn check(pressed_at: Method, expected: &[&str]) {
+            let (pressed, asked) = (Arc::new(Notify::new()), Arc::default());
+            let server = Endless { pressed_at, pressed: Arc::clone(&pressed), asked: Arc::clone(&asked) };
+            let client = Client::over(Box::new(server));
+            let options = ImportOptions::reading(ReadOptions::default());
+            let cargo = Cargo { file: Path::new("a.csv"), name: None, options: &options };
+            let mut out = Out::to(Box::new(std::io::sink()), Box::new(std::io::sink()));
+            let ended = import(cargo, false, pin!(pressed.notified()), &client, &mut out).await;
+            assert!(matches!(ended, Err(Failure::Interrupted)), "{ended:?}");
+            assert_eq!(*asked.lock().unwrap(), expected);
+        }
+    }
 }
