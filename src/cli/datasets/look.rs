@@ -48,7 +48,7 @@ const PROFILE: &[Column] = &[
 const QUARANTINE: &[Column] = &[("LINE", "line"), ("COLUMN", "column"), ("REASON", "reason"), ("RAW", "raw")];
 
 pub(super) async fn list(client: &Client, json: bool, out: &mut Out) -> Result<(), Failure> {
-    let datasets = client.list(&["datasets"]).await?;
+    let datasets = client.list(&["datasets"], &[]).await?;
     if json {
         return print(&Value::Array(datasets), out);
     }
@@ -66,7 +66,7 @@ pub(super) async fn show(client: &Client, id: &str, json: bool, out: &mut Out) -
 }
 
 pub(super) async fn versions(client: &Client, id: &str, out: &mut Out) -> Result<(), Failure> {
-    show::list(VERSIONS, &client.list(&["datasets", id, "versions"]).await?, out)
+    show::list(VERSIONS, &client.list(&["datasets", id, "versions"], &[]).await?, out)
 }
 
 pub(super) async fn preview(
@@ -130,7 +130,8 @@ pub(super) async fn quarantine(
             show::text(&dataset["version"])
         }
     };
-    show::list(QUARANTINE, &client.list(&["datasets", id, "versions", &version, "quarantine"]).await?, out)
+    let rows = client.list(&["datasets", id, "versions", &version, "quarantine"], &[]).await?;
+    show::list(QUARANTINE, &rows, out)
 }
 
 fn print(value: &Value, out: &mut Out) -> Result<(), Failure> {

@@ -78,6 +78,26 @@ async fn others_may_not() {
 }
 
 #[tokio::test]
+async fn all_users_come_in_pages_by_address() {
+    let door = Door::open();
+    for email in ["carla@example.com", "ana@example.com", "ben@example.com"] {
+        door.user(email, Role::User).await;
+    }
+    let page = async |query: &str| {
+        let answer = door.get(&format!("/api/users?all=true{query}"), &door.operator).await.json();
+        let users: Vec<_> =
+            answer["data"].as_array().unwrap().iter().map(|user| user["email"].clone()).collect();
+        (users, answer["pagination"]["total"].clone(), answer["pagination"]["has_next"].clone())
+    };
+    let users =
+        |names: &[&str]| names.iter().map(|name| json!(format!("{name}@example.com"))).collect::<Vec<_>>();
+    assert_eq!(page("").await, (users(&["ana", "ben", "carla"]), json!(3), json!(false)));
+    assert_eq!(page("&limit=2").await, (users(&["ana", "ben"]), json!(3), json!(true)));
+    assert_eq!(page("&limit=2&offset=2").await, (users(&["carla"]), json!(3), json!(false)));
+    assert_eq!(page("&offset=9").await, (Vec::new(), json!(3), json!(false)));
+}
+
+#[tokio::test]
 async fn a_search_needs_a_part_of_an_address() {
     let door = Door::open();
     let ana = door.user("ana@example.com", Role::User).await;
