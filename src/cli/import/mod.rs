@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use send::{Cargo, unreadable};
-pub(super) use send::{absolute, file_form};
+pub(super) use send::{absolute, file_form, readable};
 
 use super::client::Client;
 use super::failure::Failure;
@@ -124,7 +124,7 @@ fn summarise(cargo: Cargo<'_>, result: &Value, out: &mut Out) -> Result<(), Fail
         show::text(&result["version"]),
         show::text(&result["dataset_id"]),
     ))?;
-    inspect::found(result, out)
+    inspect::found(None, result, out)
 }
 
 /// The files that the paths stand for, in the order of their names.

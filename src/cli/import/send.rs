@@ -127,6 +127,17 @@ pub(in crate::cli) fn absolute(file: &Path) -> Result<String, Failure> {
     })
 }
 
+/// Tells of a file that is not there before a server is asked for it.
+pub(in crate::cli) fn readable(path: &Path) -> Result<(), Failure> {
+    match std::fs::File::open(path).and_then(|file| file.metadata()) {
+        Ok(there) if there.is_dir() => {
+            Err(Failure::File(format!("`{}` is a folder: name a file", path.display())))
+        }
+        Ok(_) => Ok(()),
+        Err(cause) => Err(unreadable(path, &cause)),
+    }
+}
+
 /// A file of this machine that cannot be read.
 pub(in crate::cli) fn unreadable(path: &Path, cause: &std::io::Error) -> Failure {
     use std::io::ErrorKind as Io;
