@@ -13,8 +13,8 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use send::{Cargo, unreadable};
-pub(super) use send::{absolute, file_form, readable};
+use send::Cargo;
+pub(super) use send::{absolute, file_form, readable, unreadable};
 
 use super::client::Client;
 use super::failure::Failure;
@@ -48,7 +48,7 @@ pub(super) struct ImportArgs {
     /// With --replace: go on when columns have changed
     #[arg(long)]
     force: bool,
-    /// Only show what would be found
+    /// Only show what would be found and, with --replace, what would change
     #[arg(long)]
     dry_run: bool,
 }
@@ -88,24 +88,55 @@ pub(super) async fn run(args: ImportArgs, client: &Client, out: &mut Out) -> Res
         force: args.force,
     };
     let mut interrupt = pin!(interrupted());
+    let several = files.len() > 1;
     for file in files {
-        if args.dry_run {
-            inspect::show_file(client, &file, &options, out).await?;
+        let cargo = Cargo { file: &file, name: args.name.as_deref(), options: &options };
+        let done = if args.dry_run {
+            preview(cargo, args.replace, client, out).await
         } else {
-            let cargo = Cargo { file: &file, name: args.name.as_deref(), options: &options };
-            let result = send::import(cargo, args.replace, interrupt.as_mut(), client, out).await?;
-            summarise(cargo, &result, out)?;
-        }
+            let imported = send::import(cargo, args.replace, interrupt.as_mut(), client, out).await;
+            imported.and_then(|result| summarise(cargo, &result, out))
+        };
+        done.map_err(|failure| if several { failure.with_file(&file) } else { failure })?;
     }
     Ok(())
+}
+
+/// Shows what would be found and, for a new version, what would change.
+async fn preview(cargo: Cargo<'_>, replace: bool, client: &Client, out: &mut Out) -> Result<(), Failure> {
+    inspect::show_file(client, cargo.file, cargo.options, out).await?;
+    if replace { show_changes(cargo, client, out).await } else { Ok(()) }
+}
+
+/// Shows what a new version would change, if there is a dataset that it would go to.
+async fn show_changes(cargo: Cargo<'_>, client: &Client, out: &mut Out) -> Result<(), Failure> {
+    let Some(run) = send::dry_run(cargo, client, out).await? else {
+        out.line(format_args!("\nno dataset `{}` yet: this would be its first version", cargo.title()))?;
+        return Ok(());
+    };
+    out.line(format_args!(
+        "\na new version of `{}` would have {} rows, and {} set aside",
+        cargo.title(),
+        show::text(&run["new_row_count"]),
+        show::text(&run["bad_row_count"]),
+    ))?;
+    match run["has_schema_changes"].as_bool() {
+        Some(true) => changes(&run["changes"], out),
+        _ => out.line("its columns would stay as they are"),
+    }
+}
+
+/// Shows how columns would change.
+fn changes(changes: &Value, out: &mut Out) -> Result<(), Failure> {
+    let changes = changes.as_array().map(Vec::as_slice).unwrap_or_default();
+    let columns = [("CHANGE", "type"), ("COLUMN", "column"), ("WAS", "old_type"), ("IS", "new_type")];
+    show::list(&columns, changes, out)
 }
 
 /// What was found and made, so that a wrong guess is seen at once.
 fn summarise(cargo: Cargo<'_>, result: &Value, out: &mut Out) -> Result<(), Failure> {
     if result["import_status"] == "pending_confirmation" {
-        let changes = result["schema_changes"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let columns = [("CHANGE", "type"), ("COLUMN", "column"), ("WAS", "old_type"), ("IS", "new_type")];
-        show::list(&columns, changes, out)?;
+        changes(&result["schema_changes"], out)?;
         return Err(Failure::Api(super::failure::ApiFailure {
             code: "CONFLICT".to_owned(),
             message: format!(

@@ -97,6 +97,20 @@ pub(super) async fn import(
     }
 }
 
+/// What a new version of the dataset would be; `None` when there is no such dataset yet.
+pub(super) async fn dry_run(cargo: Cargo<'_>, client: &Client, out: &Out) -> Result<Option<Value>, Failure> {
+    let title = cargo.title();
+    let Some(id) = find_any(client, &title).await? else { return Ok(None) };
+    let request = client.request(Method::POST, &["datasets", &id, "reimport", "dry-run"]);
+    let request = if client.shares_disk() {
+        request.json(&json!({ "path": absolute(cargo.file)?, "options": cargo.options }))
+    } else {
+        let progress = Progress::start(&title, out);
+        request.multipart(file_form(cargo.file, cargo.options, &progress).await?)
+    };
+    client.fetch(request).await.map(Some)
+}
+
 /// The file and what is said about it, as a form whose bytes are read while they are sent.
 pub(in crate::cli) async fn file_form(
     path: &Path,
