@@ -258,7 +258,22 @@ mod tests {
             head(&columns, &rows, &mut Out::to_terminal(Box::new(paper.clone()), width)).unwrap();
             paper.text()
         };
-        insta::assert_snapshot!(drawn(Some(50)), @"");
-        insta::assert_snapshot!(drawn(None), @"");
+        insta::assert_snapshot!(drawn(Some(50)), @r"
+        ┌──────────────┬──────┬─────────────────────────┐
+        │ 品名         ┆ n    ┆ memo                    │
+        ╞══════════════╪══════╪═════════════════════════╡
+        │ 表計算ソフト ┆    7 ┆ 長い説明がここに入りま… │
+        │ 能           ┆ NULL ┆                         │
+        └──────────────┴──────┴─────────────────────────┘
+        and 1 more column
+        ");
+        insta::assert_snapshot!(drawn(None), @r"
+        ┌──────────────┬──────┬─────────────────────────┬──────┐
+        │ 品名         ┆ n    ┆ memo                    ┆ x    │
+        ╞══════════════╪══════╪═════════════════════════╪══════╡
+        │ 表計算ソフト ┆    7 ┆ 長い説明がここに入りま… ┆ NULL │
+        │ 能           ┆ NULL ┆                         ┆ NULL │
+        └──────────────┴──────┴─────────────────────────┴──────┘
+        ");
     }
 }

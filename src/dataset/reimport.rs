@@ -179,7 +179,8 @@ impl Datasets {
             let changes = between(old, &columns_of(&contract.schema()));
             return Ok(Fit::of(Inspection { contract, ..inspection }, changes));
         }
-        let contract = self.infer_all(&before.file, inspection.contract.clone()).await?;
+        let expected = expecting(inspection.contract.clone(), old);
+        let contract = self.infer_all(&before.file, expected).await?;
         let changes = between(old, &settled(&contract, old));
         let contract = with_types(contract, &before.manifest);
         Ok(Fit::of(Inspection { contract, ..inspection }, changes))
@@ -199,9 +200,10 @@ impl Datasets {
         if inspection.contract.format.is_typed() {
             return Err(error);
         }
-        let whole = self.infer_all(&before.file, inspection.contract.clone()).await;
+        let old = &before.manifest.columns;
+        let whole = self.infer_all(&before.file, expecting(inspection.contract.clone(), old)).await;
         let Ok(contract) = whole else { return Err(error) };
-        let changes = between(&before.manifest.columns, &settled(&contract, &before.manifest.columns));
+        let changes = between(old, &settled(&contract, old));
         match changes.is_empty() {
             true => Err(error),
             false => {
@@ -269,6 +271,17 @@ fn columns_of(schema: &SchemaRef) -> Vec<Column> {
         null_count: 0,
     });
     each.collect()
+}
+
+/// The types that columns have if no value says otherwise: a column without any has not changed.
+fn expecting(mut contract: Contract, old: &[Column]) -> Contract {
+    for column in contract.columns.iter_mut().filter(|column| column.basis == Basis::Found) {
+        let was = old.iter().find(|was| was.name == column.name);
+        if let Some(column_type) = was.and_then(|was| type_name(&was.data_type).parse().ok()) {
+            column.column_type = column_type;
+        }
+    }
+    contract
 }
 
 /// The columns a file would have: of a type that was kept where the values found still fit it.

@@ -180,7 +180,22 @@ async fn what_a_file_is_can_be_read_at_a_glance() {
     std::fs::write(&file, sjis).unwrap();
     let path = file.to_str().unwrap();
     let (shown, _) = run(&folder, &["inspect", path], 0).await;
-    assert_snapshot!(shown.replace(path, "t.csv"), @"");
+    assert_snapshot!(shown.replace(path, "t.csv"), @r"
+    file:      t.csv
+    format:    csv
+    encoding:  shift_jis
+    delimiter: ;
+    header:    the first row
+
+     COLUMN  TYPE
+     品名    string
+     数量    int64
+     日付    date
+
+     品名          数量  日付
+     表計算ソフト     7  2024/1/5
+     能            NULL  2024/1/6
+    ");
     let (json, _) = run(&folder, &["inspect", path, "--json"], 0).await;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["contract"]["encoding"], "shift_jis");

@@ -283,9 +283,10 @@ fn shown(cells: &Cells, row: usize, plan: &Plan) -> Vec<Option<String>> {
     (0..cells.columns).map(cell).collect()
 }
 
+/// A column without any value keeps the type that was expected of it, which is `string` for a new one.
 fn decide(contract: &mut Contract, candidates: &[Candidates]) {
     for (column, candidates) in contract.columns.iter_mut().zip(candidates) {
-        if column.basis == Basis::Found {
+        if column.basis == Basis::Found && candidates.has_seen() {
             column.column_type = candidates.decide(contract.exact_decimals);
         }
     }

@@ -154,6 +154,24 @@ async fn a_named_column_that_is_gone_is_a_change_unless_it_is_named_now() {
 }
 
 #[tokio::test]
+async fn a_column_without_values_has_not_changed() {
+    let app = TestApp::new();
+    let ana = app.ana().await;
+    let id = create(&app, &ana, Form::new().file("t.csv", "day,n,note\n2024-01-05,1,x\n")).await;
+    let pending =
+        reimport(&app, &ana, &id, Form::new().file("t.csv", "day,n,note\n,many,\n")).await.data(200);
+    assert_eq!(
+        pending["schema_changes"],
+        json!([{ "type": "type_changed", "column": "n", "old_type": "int64", "new_type": "string" }])
+    );
+    let less = reimport(&app, &ana, &id, Form::new().file("t.csv", "day,n\n,2\n")).await.data(200);
+    assert_eq!(
+        less["schema_changes"],
+        json!([{ "type": "column_removed", "column": "note", "old_type": "string" }])
+    );
+}
+
+#[tokio::test]
 async fn a_reimport_does_not_rename() {
     let app = TestApp::new();
     let ana = app.ana().await;
