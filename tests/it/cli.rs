@@ -218,3 +218,21 @@ async fn a_statement_without_its_end_is_shown_with_the_place() {
     ");
     run(&folder, &["query", " "], 2).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_list_can_be_had_as_json() {
+    let folder = sales().await;
+    for command in [
+        &["datasets", "list"][..],
+        &["datasets", "show", "売上"],
+        &["datasets", "versions", "売上"],
+        &["datasets", "profile", "売上"],
+        &["datasets", "compare", "売上", "1", "1"],
+        &["datasets", "quarantine", "売上"],
+        &["users", "list"],
+    ] {
+        let (text, _) = run(&folder, &[command, &["--json"]].concat(), 0).await;
+        let read: Result<serde_json::Value, _> = serde_json::from_str(&text);
+        assert!(read.is_ok(), "{command:?}: {text}");
+    }
+}
