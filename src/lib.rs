@@ -20,6 +20,7 @@ pub mod cidr;
 pub mod clock;
 pub mod config;
 pub mod error;
+mod file_name;
 pub mod ids;
 pub mod limits;
 pub mod tasks;

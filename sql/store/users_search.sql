@@ -1,5 +1,5 @@
 select doc
 from users
-where instr(email, :part) > 0
+where email > :after and instr(email, :part) > 0
 order by email
 limit :limit

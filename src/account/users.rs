@@ -103,16 +103,25 @@ impl Users {
         if part.is_empty() {
             return Ok(Vec::new());
         }
-        Ok(self.store.search(&part, limit.clamp(1, SEARCH_MAX)).await?)
+        Ok(self.store.search(&part, "", limit.clamp(1, SEARCH_MAX)).await?)
     }
 
     /// All users by address, for administrators.
     ///
     /// # Errors
     /// `Forbidden` for others than administrators.
-    pub async fn list(&self, by: &Principal, limit: usize) -> Result<Vec<UserRecord>, Error> {
+    pub async fn list(&self, by: &Principal) -> Result<Vec<UserRecord>, Error> {
         authorize(by, Action::AdministerUsers, &Object::Service)?;
-        Ok(self.store.search("", limit.clamp(1, PAGE_ITEMS_MAX)).await?)
+        let mut users: Vec<UserRecord> = Vec::new();
+        loop {
+            let after = users.last().map_or("", |user| user.email.as_str());
+            let page = self.store.search("", after, PAGE_ITEMS_MAX).await?;
+            let is_last = page.len() < PAGE_ITEMS_MAX;
+            users.extend(page);
+            if is_last {
+                return Ok(users);
+            }
+        }
     }
 
     /// A user's profile: one's own, or any for administrators.

@@ -1,6 +1,7 @@
 //! Why a command did not do what it should, how that is told, and with which code it ends.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde::Deserialize;
@@ -68,6 +69,17 @@ impl Failure {
     /// Whether there is anything to say.
     pub(super) fn is_silent(&self) -> bool {
         matches!(self, Self::Findings | Self::OutputClosed)
+    }
+
+    /// The same, naming the file that it is about: one of several.
+    pub(super) fn with_file(self, file: &Path) -> Self {
+        match self {
+            Self::Api(failure) => {
+                let message = format!("`{}`: {}", file.display(), failure.message);
+                Self::Api(ApiFailure { message, ..failure })
+            }
+            other => other,
+        }
     }
 
     /// The same, about this statement.

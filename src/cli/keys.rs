@@ -18,6 +18,9 @@ pub(super) enum KeysCommand {
         /// Whose keys, by e-mail address; needed on the data folder itself, where nobody has signed in
         #[arg(long, value_name = "EMAIL")]
         user: Option<String>,
+        /// Print the API's JSON
+        #[arg(long)]
+        json: bool,
     },
     /// End a key
     Revoke {
@@ -43,7 +46,7 @@ pub(super) struct CreateArgs {
 pub(super) async fn run(command: KeysCommand, client: &Client, out: &mut Out) -> Result<(), Failure> {
     match command {
         KeysCommand::Create(args) => create(args, client, out).await,
-        KeysCommand::List { user } => list(user.as_deref(), client, out).await,
+        KeysCommand::List { user, json } => list(user.as_deref(), json, client, out).await,
         KeysCommand::Revoke { key_id } => client.delete(&["keys", &key_id]).await,
     }
 }
@@ -61,12 +64,15 @@ async fn create(args: CreateArgs, client: &Client, out: &mut Out) -> Result<(), 
     Ok(())
 }
 
-async fn list(user: Option<&str>, client: &Client, out: &mut Out) -> Result<(), Failure> {
+async fn list(user: Option<&str>, json: bool, client: &Client, out: &mut Out) -> Result<(), Failure> {
     let mut request = client.request(Method::GET, &["keys"]);
     if let Some(owner) = owner(user, client).await? {
         request = request.query(&[("user_id", owner)]);
     }
     let keys: Vec<Value> = client.fetch(request).await?;
+    if json {
+        return out.line(format_args!("{:#}", Value::Array(keys)));
+    }
     let columns = [
         ("NAME", "name"),
         ("SCOPE", "scope"),

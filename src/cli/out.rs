@@ -10,8 +10,22 @@ use super::failure::Failure;
 pub struct Out {
     results: Box<dyn Write + Send>,
     remarks: Box<dyn Write + Send>,
-    results_terminal: bool,
+    results_terminal: Option<Terminal>,
     remarks_terminal: bool,
+}
+
+/// Where a person reads results.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terminal {
+    /// Cells in a line; `None` where the terminal does not say.
+    pub(super) width: Option<usize>,
+}
+
+impl Terminal {
+    fn here() -> Option<Self> {
+        let width = || comfy_table::Table::new().width().map(usize::from).filter(|width| *width > 0);
+        io::stdout().is_terminal().then(|| Self { width: width() })
+    }
 }
 
 impl Out {
@@ -21,7 +35,7 @@ impl Out {
         Self {
             results: Box::new(io::BufWriter::with_capacity(1 << 16, io::stdout())),
             remarks: Box::new(io::stderr()),
-            results_terminal: io::stdout().is_terminal(),
+            results_terminal: Terminal::here(),
             remarks_terminal: io::stderr().is_terminal(),
         }
     }
@@ -29,11 +43,22 @@ impl Out {
     /// Any two writers, neither of them a terminal.
     #[must_use]
     pub fn to(results: Box<dyn Write + Send>, remarks: Box<dyn Write + Send>) -> Self {
-        Self { results, remarks, results_terminal: false, remarks_terminal: false }
+        Self { results, remarks, results_terminal: None, remarks_terminal: false }
+    }
+
+    /// A writer that stands for a terminal of this width.
+    #[cfg(test)]
+    pub(super) fn to_terminal(results: Box<dyn Write + Send>, width: Option<usize>) -> Self {
+        Self { results_terminal: Some(Terminal { width }), ..Self::to(results, Box::new(io::sink())) }
     }
 
     /// Whether a person reads the results.
     pub(super) fn is_terminal(&self) -> bool {
+        self.results_terminal.is_some()
+    }
+
+    /// Where a person reads the results; `None` for a file or a pipe.
+    pub(super) fn terminal(&self) -> Option<Terminal> {
         self.results_terminal
     }
 
@@ -82,6 +107,29 @@ fn closed(error: io::Error) -> Failure {
     match error.kind() {
         ErrorKind::BrokenPipe => Failure::OutputClosed,
         _ => Failure::File(format!("the output cannot be written: {error}")),
+    }
+}
+
+/// What a test reads back of what was written.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(super) struct Paper(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+#[cfg(test)]
+impl Paper {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[cfg(test)]
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

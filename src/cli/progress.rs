@@ -34,6 +34,17 @@ pub(super) enum State {
     Cancelled,
 }
 
+impl ImportState {
+    /// What it is doing, or how it ended: where a failed one stood is of no use to a person.
+    fn stage(&self) -> &str {
+        match self.state {
+            State::Running | State::Completed => &self.stage,
+            State::Failed => "failed after",
+            State::Cancelled => "cancelled after",
+        }
+    }
+}
+
 /// Shows one import.
 pub(super) struct Progress {
     bar: Option<ProgressBar>,
@@ -61,13 +72,14 @@ impl Progress {
     pub(super) fn show(&mut self, import: &ImportState, out: &mut Out) {
         let bad =
             if import.bad_rows > 0 { format!(", {} set aside", import.bad_rows) } else { String::new() };
-        let message = format!("{} {} rows{bad}", import.stage, import.rows);
+        let stage = import.stage();
+        let message = format!("{stage} {} rows{bad}", import.rows);
         if let Some(bar) = &self.bar {
             bar.set_length(import.bytes_total.unwrap_or(import.bytes_read));
             bar.set_position(import.bytes_read);
             bar.set_message(message);
-        } else if import.stage != self.stage {
-            self.stage.clone_from(&import.stage);
+        } else if stage != self.stage {
+            stage.clone_into(&mut self.stage);
             out.remark(format_args!("{}: {message}", self.name));
         }
     }
@@ -92,6 +104,7 @@ impl Drop for Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::out::Paper;
 
     #[test]
     fn an_import_is_read_whether_or_not_it_has_ended() {
@@ -101,5 +114,23 @@ mod tests {
         let failed = r#"{"state":"failed","error":{"code":"VALIDATION_ERROR","message":"CSV parse error"}}"#;
         let failed: ImportState = serde_json::from_str(failed).unwrap();
         assert_eq!(failed.error.unwrap().code, "VALIDATION_ERROR");
+    }
+
+    #[test]
+    fn a_log_tells_each_stage_once_and_a_failure_as_one() {
+        let paper = Paper::default();
+        let mut out = Out::to(Box::new(std::io::sink()), Box::new(paper.clone()));
+        let mut progress = Progress::start("sales", &out);
+        for import in [
+            r#"{"state":"running","stage":"writing","rows":1}"#,
+            r#"{"state":"running","stage":"writing","rows":2}"#,
+            r#"{"state":"failed","stage":"finished","rows":3,"bad_rows":1}"#,
+        ] {
+            progress.show(&serde_json::from_str(import).unwrap(), &mut out);
+        }
+        insta::assert_snapshot!(paper.text(), @r"
+        sales: writing 1 rows
+        sales: failed after 3 rows, 1 set aside
+        ");
     }
 }

@@ -10,16 +10,17 @@ use serde_json::json;
 use super::client::Client;
 use super::failure::Failure;
 use super::format::Format;
+use super::import::unreadable;
 use super::out::Out;
 use super::results;
 use super::sink::Sink;
 
 #[derive(Debug, Args)]
 pub(super) struct QueryArgs {
-    /// The statement; by default it is read from standard input
+    /// The statement; without one, or with `-`, it is read from standard input
     #[arg(conflicts_with = "file")]
     sql: Option<String>,
-    /// Read the statement from a file
+    /// Read the statement from a file; `-` for standard input
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Read the datasets as they were: a version number or an RFC 3339 time
@@ -36,10 +37,13 @@ pub(super) struct QueryArgs {
 impl QueryArgs {
     /// Reads the statement from where it is, so that `sql` holds it.
     pub(super) fn read_statement(&mut self) -> Result<(), Failure> {
-        if self.sql.is_none() {
-            self.sql = Some(statement(self.file.as_deref())?);
+        if self.sql.as_deref().is_none_or(|sql| sql == "-") {
+            self.sql = Some(statement(self.file.as_deref().filter(|file| *file != Path::new("-")))?);
         }
-        Ok(())
+        match self.sql.as_deref() {
+            Some(sql) if !sql.trim().is_empty() => Ok(()),
+            _ => Err(Failure::Usage("the statement is empty".to_owned())),
+        }
     }
 }
 
@@ -63,8 +67,9 @@ pub(super) async fn run(args: QueryArgs, client: &Client, out: &mut Out) -> Resu
 
 fn statement(file: Option<&Path>) -> Result<String, Failure> {
     if let Some(file) = file {
-        return std::fs::read_to_string(file)
-            .map_err(|cause| Failure::File(format!("`{}` cannot be read: {cause}", file.display())));
+        let bytes = std::fs::read(file).map_err(|cause| unreadable(file, &cause))?;
+        let text = String::from_utf8(bytes);
+        return text.map_err(|_| Failure::File(format!("`{}` is not text in UTF-8", file.display())));
     }
     if std::io::stdin().is_terminal() {
         let message = "no statement: give one as an argument, with -f FILE, or through a pipe";

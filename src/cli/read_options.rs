@@ -25,9 +25,9 @@ pub(super) struct ReadArgs {
     /// The first row holds names
     #[arg(long)]
     header: bool,
-    /// Lines to leave out before the header
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
-    skip_rows: u64,
+    /// Lines to leave out before the header; 0 by default
+    #[arg(long, value_name = "COUNT")]
+    skip_rows: Option<u64>,
     /// Type of a column, such as price=decimal(18,2); may be repeated
     #[arg(long = "type", value_name = "COLUMN=TYPE", value_parser = column_type)]
     types: Vec<(String, String)>,
@@ -40,19 +40,19 @@ pub(super) struct ReadArgs {
     /// A spelling of "no value", in place of the usual ones; may be repeated
     #[arg(long = "null-value", value_name = "TEXT")]
     null_values: Vec<String>,
-    /// Also read Japanese era dates, such as 令和6年1月5日
-    #[arg(long)]
-    era_dates: bool,
-    /// Decimals stay exact instead of becoming float64
-    #[arg(long)]
-    exact_decimals: bool,
+    /// Also read Japanese era dates, such as 令和6年1月5日; `--era-dates=false` ends it for a dataset
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    era_dates: Option<bool>,
+    /// Decimals stay exact instead of becoming float64; `--exact-decimals=false` ends it for a dataset
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    exact_decimals: Option<bool>,
     /// Sheet of a workbook; the first by default
     #[arg(long, value_name = "NAME")]
     sheet: Option<String>,
 }
 
 /// The same as the API takes it. What is absent is not sent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct ReadOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     delimiter: Option<char>,
@@ -62,7 +62,8 @@ pub(super) struct ReadOptions {
     encoding: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     has_header: Option<bool>,
-    skip_rows: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skip_rows: Option<u64>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     types: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -71,8 +72,10 @@ pub(super) struct ReadOptions {
     datetime_columns: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     null_values: Option<Vec<String>>,
-    era_dates: bool,
-    exact_decimals: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    era_dates: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exact_decimals: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sheet: Option<String>,
 }
@@ -138,13 +141,17 @@ mod tests {
 
     #[test]
     fn only_what_was_said_is_sent() {
-        check(&[], json!({ "skip_rows": 0, "era_dates": false, "exact_decimals": false }));
+        check(&[], json!({}));
         check(
             &["--delimiter", "\\t", "--no-header", "--type", "a=b=decimal(18,2)", "--null-value", "-"],
             json!({
                 "delimiter": "\t", "has_header": false, "types": { "a=b": "decimal(18,2)" },
-                "null_values": ["-"], "skip_rows": 0, "era_dates": false, "exact_decimals": false,
+                "null_values": ["-"],
             }),
+        );
+        check(
+            &["--skip-rows", "0", "--era-dates", "--exact-decimals=false"],
+            json!({ "skip_rows": 0, "era_dates": true, "exact_decimals": false }),
         );
 
         #[track_caller]

@@ -26,7 +26,7 @@ impl<'a> Sink<'a> {
             .suffix(".partial")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
             .tempfile_in(folder)
-            .map_err(|cause| failed(path, &cause))?;
+            .map_err(|cause| no_place(path, folder, &cause))?;
         Ok(Self::File { writer: BufWriter::with_capacity(1 << 16, file), path: path.to_owned() })
     }
 
@@ -65,6 +65,17 @@ impl std::io::Write for Sink<'_> {
     }
 }
 
+/// Why nothing can be written beside `path`, without the name of the file that was tried.
+fn no_place(path: &Path, folder: &Path, cause: &std::io::Error) -> Failure {
+    use std::io::ErrorKind as Io;
+    let (path, folder) = (path.display(), folder.display());
+    Failure::File(match cause.kind() {
+        Io::NotFound => format!("`{path}` cannot be written: there is no folder `{folder}`"),
+        Io::PermissionDenied => format!("`{path}` cannot be written: you may not write into `{folder}`"),
+        _ => format!("`{path}` cannot be written: {cause}"),
+    })
+}
+
 fn failed(path: &Path, cause: &std::io::Error) -> Failure {
     Failure::File(format!("`{}` cannot be written: {cause}", path.display()))
 }
@@ -100,6 +111,7 @@ mod tests {
         let Err(failure) = Sink::open(Some(Path::new("/nowhere/result.csv")), &mut out) else {
             panic!("the folder is not there");
         };
-        assert!(failure.to_string().contains("/nowhere/result.csv"), "{failure}");
+        let expected = "error: `/nowhere/result.csv` cannot be written: there is no folder `/nowhere`";
+        assert_eq!(failure.to_string(), expected);
     }
 }

@@ -108,8 +108,7 @@ async fn add(args: AddArgs, client: &Client, out: &mut Out) -> Result<(), Failur
 }
 
 async fn list(client: &Client, json: bool, out: &mut Out) -> Result<(), Failure> {
-    let request = client.request(Method::GET, &["users"]).query(&[("all", "true"), ("limit", "100")]);
-    let users: Vec<Value> = client.fetch(request).await?;
+    let users = client.list(&["users"], &[("all", "true")]).await?;
     if json {
         return out.line(format_args!("{:#}", Value::Array(users)));
     }

@@ -48,14 +48,19 @@ fn of_io(cause: &std::io::Error, message: String) -> Error {
 pub(super) fn of_rows(rows: &[BadRow], accepted: u64, format: Format) -> Error {
     let Some(first) = rows.first() else { return Error::internal("no wrong row to tell of") };
     let first = first.clone().into_error(format);
+    let advice = match accepted {
+        0 => "; to import the other rows and keep such ones aside, set `max_bad_rows`".to_owned(),
+        _ => format!("; more than the accepted {accepted} rows are wrong"),
+    };
     let mut error = of_file(&first);
-    if let Error::Invalid { message, details } = &mut error {
-        message.push_str(&match accepted {
-            0 => "; to import the other rows and keep such ones aside, set `max_bad_rows`".to_owned(),
-            _ => format!("; more than the accepted {accepted} rows are wrong"),
-        });
-        let shown: Vec<_> = rows.iter().take(SHOWN_MAX).map(SetAside::from).collect();
-        details["bad_rows"] = json!(shown);
+    match &mut error {
+        Error::Invalid { message, details } => {
+            message.push_str(&advice);
+            let shown: Vec<_> = rows.iter().take(SHOWN_MAX).map(SetAside::from).collect();
+            details["bad_rows"] = json!(shown);
+        }
+        Error::OverLimit(message) => message.push_str(&advice),
+        _ => {}
     }
     error
 }

@@ -40,14 +40,51 @@ pub struct InputFile {
     pub stays: bool,
 }
 
-/// How a file is to be read and laid out.
+/// How a file is to be read and laid out. What is `None` was not said.
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
     pub read: ReadOptions,
+    /// A date column that the files are split by; an empty name means none.
     pub partition_column: Option<String>,
+    /// The column that rows are sorted by; an empty name means none.
     pub sort_column: Option<String>,
-    /// Wrong rows up to this number are set aside; with more the import fails.
-    pub bad_rows_max: u64,
+    /// Wrong rows up to this number are set aside; with more the import fails. 0 when absent.
+    pub bad_rows_max: Option<u64>,
+}
+
+impl ImportOptions {
+    /// What is said now, and for the rest what the last import of the dataset `kept`.
+    pub(super) fn over(self, kept: Self) -> Self {
+        Self {
+            read: self.read.over(kept.read),
+            partition_column: self.partition_column.or(kept.partition_column),
+            sort_column: self.sort_column.or(kept.sort_column),
+            bad_rows_max: self.bad_rows_max.or(kept.bad_rows_max),
+        }
+    }
+
+    pub(super) fn bad_rows_max(&self) -> u64 {
+        self.bad_rows_max.unwrap_or(0)
+    }
+
+    /// # Errors
+    /// `Invalid` when more wrong rows are accepted than can be set aside.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let accepted = self.bad_rows_max();
+        if accepted > limits::BAD_ROWS_MAX {
+            let message = format!(
+                "`max_bad_rows` is {accepted}; at most {} rows can be set aside",
+                limits::BAD_ROWS_MAX
+            );
+            return Err(Error::invalid_field("max_bad_rows", message));
+        }
+        Ok(())
+    }
+
+    pub(super) fn layout(&self) -> Layout {
+        let named = |column: &Option<String>| column.clone().filter(|column| !column.is_empty());
+        Layout { sort_column: named(&self.sort_column), partition_column: named(&self.partition_column) }
+    }
 }
 
 /// A dataset that is to be.
@@ -116,7 +153,7 @@ impl Datasets {
         authorize(&caller.principal, Action::CreateDataset, &Object::Service)?;
         let name = check_name(&new.name)?;
         let description = check_description(new.description)?;
-        check_bad_rows(new.options.bad_rows_max)?;
+        new.options.check()?;
         self.name_is_free(&name).await?;
 
         progress.enter(Stage::Inspecting);
@@ -161,12 +198,9 @@ impl Datasets {
             };
             let flight = self.parts.in_flight.begin(&target.label);
             progress.enter(Stage::Writing);
-            let reading = self.reading(file, contract.clone(), &typed, options.bad_rows_max);
+            let reading = self.reading(file, contract.clone(), &typed, options.bad_rows_max());
             let Pass { schema, batches, tally } = rows::start(&reading, progress).await?;
-            let layout = Layout {
-                sort_column: options.sort_column.clone(),
-                partition_column: options.partition_column.clone(),
-            };
+            let layout = options.layout();
             let batches = self.in_order(&schema, &layout, batches)?;
             let sizes = Sizes::new(self.parts.settings.threads);
             let written = write::write(&target, &schema, &layout, sizes, batches).await;
@@ -276,10 +310,11 @@ impl Datasets {
             path: file.stays.then(|| file.location.to_string_lossy().into_owned()),
         };
         let read_contract = ReadContract {
-            options: options.read.clone(),
+            options: kept_options(&options.read, &landed.contract),
             found: landed.contract,
-            bad_rows_max: options.bad_rows_max,
+            bad_rows_max: options.bad_rows_max(),
         };
+        let Layout { partition_column, sort_column } = options.layout();
         Ok(Candidate {
             label: landed.label,
             kind: VersionKind::Import,
@@ -287,8 +322,8 @@ impl Datasets {
             source,
             read_contract: serde_json::to_value(read_contract).map_err(Error::internal)?,
             columns: columns(&landed.schema, &landed.files),
-            partition_column: options.partition_column.clone(),
-            sort_column: options.sort_column.clone(),
+            partition_column,
+            sort_column,
             files: landed.files,
             quarantine: kept,
             flight: Some(landed.flight),
@@ -297,7 +332,7 @@ impl Datasets {
 }
 
 fn source_of(file: &InputFile) -> decode::Source {
-    decode::Source::Path(file.location.clone())
+    decode::Source::File { path: file.location.clone(), name: file.name.clone() }
 }
 
 /// The contract's word for where rows came from.
@@ -308,11 +343,12 @@ fn kind_of(contract: &Contract) -> &'static str {
     }
 }
 
-pub(super) fn check_bad_rows(accepted: u64) -> Result<(), Error> {
-    if accepted > limits::BAD_ROWS_MAX {
-        let message =
-            format!("`max_bad_rows` is {accepted}; at most {} rows can be set aside", limits::BAD_ROWS_MAX);
-        return Err(Error::invalid_field("max_bad_rows", message));
+/// What the next import goes by: columns that are gone are not asked for again.
+fn kept_options(read: &ReadOptions, found: &Contract) -> ReadOptions {
+    let mut kept = read.clone();
+    // A typed file brings its types, and says nothing of what a text file would be read by.
+    if !found.format.is_typed() {
+        kept.retain_columns(|name| found.columns.iter().any(|column| column.name == name));
     }
-    Ok(())
+    kept
 }

@@ -28,6 +28,17 @@ pub enum Reimported {
     PendingConfirmation(Vec<SchemaChange>),
 }
 
+/// What a re-import is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Newer {
+    /// The newer file; without one the recorded source is read again.
+    pub file: Option<InputFile>,
+    /// What is said now goes before what the last import kept, and is kept from then on.
+    pub options: ImportOptions,
+    /// Go on when the schema has changed.
+    pub force: bool,
+}
+
 /// What a re-import would do.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct DryRun {
@@ -43,6 +54,8 @@ pub struct DryRun {
 struct Before {
     record: DatasetRecord,
     manifest: Arc<Manifest>,
+    /// The last import's contract, now of what is expected.
+    kept: Contract,
     file: InputFile,
     options: ImportOptions,
 }
@@ -55,8 +68,17 @@ enum Fit {
     Changed(Inspection, Vec<SchemaChange>),
 }
 
+impl Fit {
+    fn of(inspection: Inspection, changes: Vec<SchemaChange>) -> Self {
+        match changes.is_empty() {
+            true => Self::Same(inspection),
+            false => Self::Changed(inspection, changes),
+        }
+    }
+}
+
 impl Datasets {
-    /// Imports a newer file into a dataset: `file`, or the recorded source again.
+    /// Imports a newer file into a dataset.
     ///
     /// # Errors
     /// `Invalid` when the source is gone or was an upload, which is not kept; else as for an import.
@@ -64,11 +86,11 @@ impl Datasets {
         &self,
         caller: &Caller,
         id: &DatasetId,
-        file: Option<InputFile>,
-        force: bool,
+        newer: Newer,
         progress: Arc<Progress>,
     ) -> Result<Reimported, Error> {
-        let before = self.before(caller, id, file).await?;
+        let force = newer.force;
+        let before = self.before(caller, id, newer).await?;
         progress.enter(Stage::Inspecting);
         let inspection = match self.fit(&before).await? {
             Fit::Same(inspection) => inspection,
@@ -101,10 +123,10 @@ impl Datasets {
         &self,
         caller: &Caller,
         id: &DatasetId,
-        file: Option<InputFile>,
+        newer: Newer,
         progress: Arc<Progress>,
     ) -> Result<DryRun, Error> {
-        let before = self.before(caller, id, file).await?;
+        let before = self.before(caller, id, newer).await?;
         progress.enter(Stage::Inspecting);
         let (inspection, changes) = match self.fit(&before).await? {
             Fit::Same(inspection) => (inspection, Vec::new()),
@@ -120,54 +142,48 @@ impl Datasets {
         }
     }
 
-    async fn before(
-        &self,
-        caller: &Caller,
-        id: &DatasetId,
-        file: Option<InputFile>,
-    ) -> Result<Before, Error> {
+    async fn before(&self, caller: &Caller, id: &DatasetId, newer: Newer) -> Result<Before, Error> {
         let record = self.allowed(&caller.principal, Action::WriteDataset, id).await?;
         let manifest = self.parts.engine.manifest(&record.current).await?;
         let kept: ReadContract =
             serde_json::from_value(record.read_contract.clone()).map_err(Error::internal)?;
-        let file = match file {
+        let file = match newer.file {
             Some(file) => file,
             None => recorded_source(&record)?,
         };
-        let options = ImportOptions {
+        let options = newer.options.over(ImportOptions {
             read: kept.options,
             partition_column: record.partition_column.clone(),
             sort_column: record.sort_column.clone(),
-            bad_rows_max: kept.bad_rows_max,
-        };
-        Ok(Before { record, manifest, file, options })
+            bad_rows_max: Some(kept.bad_rows_max),
+        });
+        options.check()?;
+        Ok(Before { record, manifest, kept: kept.found.kept(), file, options })
     }
 
-    /// Compares columns. Types of text formats are compared only when names differ: whether a value
-    /// fits its kept type is seen when it is read.
+    /// Compares columns. With the names of the last import, text is read with its types, but for those
+    /// that are named: whether a value fits its kept type is seen when it is read.
     async fn fit(&self, before: &Before) -> Result<Fit, Error> {
         let inspection = self.inspect(&before.file, &before.options.read).await?;
         let old = &before.manifest.columns;
         if inspection.contract.format.is_typed() {
-            let new = columns_of(&inspection.schema);
-            let changes = between(old, &new);
-            return Ok(if changes.is_empty() {
-                Fit::Same(inspection)
-            } else {
-                Fit::Changed(inspection, changes)
-            });
+            let changes = between(old, &columns_of(&inspection.schema));
+            return Ok(Fit::of(inspection, changes));
         }
-        let contract = &inspection.contract;
+        let (contract, kept) = (&inspection.contract, &before.kept);
+        // After a typed file there are none that were kept.
         let same_names = contract.columns.len() == old.len()
-            && contract.columns.iter().all(|column| old.iter().any(|was| was.name == column.name));
+            && contract.columns.iter().all(|column| kept.columns.iter().any(|was| was.name == column.name));
         if same_names {
-            let contract = with_kept_types(inspection.contract, before)?;
-            return Ok(Fit::Same(Inspection { contract, ..inspection }));
+            let contract = with_kept_types(inspection.contract, kept);
+            let changes = between(old, &columns_of(&contract.schema()));
+            return Ok(Fit::of(Inspection { contract, ..inspection }, changes));
         }
-        let contract = self.infer_all(&before.file, inspection.contract.clone()).await?;
+        let expected = expecting(inspection.contract.clone(), old);
+        let contract = self.infer_all(&before.file, expected).await?;
         let changes = between(old, &settled(&contract, old));
         let contract = with_types(contract, &before.manifest);
-        Ok(Fit::Changed(Inspection { contract, ..inspection }, changes))
+        Ok(Fit::of(Inspection { contract, ..inspection }, changes))
     }
 
     /// After a pass with kept types failed: the types the whole file has, and what changed. The error
@@ -184,9 +200,10 @@ impl Datasets {
         if inspection.contract.format.is_typed() {
             return Err(error);
         }
-        let whole = self.infer_all(&before.file, inspection.contract.clone()).await;
+        let old = &before.manifest.columns;
+        let whole = self.infer_all(&before.file, expecting(inspection.contract.clone(), old)).await;
         let Ok(contract) = whole else { return Err(error) };
-        let changes = between(&before.manifest.columns, &settled(&contract, &before.manifest.columns));
+        let changes = between(old, &settled(&contract, old));
         match changes.is_empty() {
             true => Err(error),
             false => {
@@ -214,7 +231,7 @@ impl Datasets {
     ) -> Result<(SchemaRef, u64, u64), Error> {
         progress.enter(Stage::Inferring);
         let Inspection { contract, schema, .. } = inspection;
-        let reading = self.reading(&before.file, contract, &schema, before.options.bad_rows_max);
+        let reading = self.reading(&before.file, contract, &schema, before.options.bad_rows_max());
         let pass: Pass = rows::start(&reading, progress).await?;
         let schema = Arc::clone(&pass.schema);
         let (rows, tally) = rows::count(pass).await?;
@@ -256,10 +273,22 @@ fn columns_of(schema: &SchemaRef) -> Vec<Column> {
     each.collect()
 }
 
+/// The types that columns have if no value says otherwise: a column without any has not changed.
+fn expecting(mut contract: Contract, old: &[Column]) -> Contract {
+    for column in contract.columns.iter_mut().filter(|column| column.basis == Basis::Found) {
+        let was = old.iter().find(|was| was.name == column.name);
+        if let Some(column_type) = was.and_then(|was| type_name(&was.data_type).parse().ok()) {
+            column.column_type = column_type;
+        }
+    }
+    contract
+}
+
 /// The columns a file would have: of a type that was kept where the values found still fit it.
 fn settled(contract: &Contract, old: &[Column]) -> Vec<Column> {
     let mut columns = columns_of(&contract.schema());
-    for column in &mut columns {
+    let found = columns.iter_mut().zip(&contract.columns).filter(|(_, is)| is.basis != Basis::Given);
+    for (column, _) in found {
         let kept = old.iter().find(|was| was.name == column.name);
         if let Some(kept) = kept.filter(|kept| reads_as(&column.data_type, &kept.data_type)) {
             column.data_type = kept.data_type.clone();
@@ -268,23 +297,20 @@ fn settled(contract: &Contract, old: &[Column]) -> Vec<Column> {
     columns
 }
 
-/// The types of the last import, for a file with the same columns.
-fn with_kept_types(mut contract: Contract, before: &Before) -> Result<Contract, Error> {
-    let kept: ReadContract =
-        serde_json::from_value(before.record.read_contract.clone()).map_err(Error::internal)?;
-    let kept = kept.found.kept();
+/// The types of the last import, for a file with the same columns; those that are named stay as named.
+fn with_kept_types(mut contract: Contract, kept: &Contract) -> Contract {
     contract.columns_fixed = kept.columns_fixed;
-    for column in &mut contract.columns {
+    for column in contract.columns.iter_mut().filter(|column| column.basis != Basis::Given) {
         if let Some(was) = kept.columns.iter().find(|was| was.name == column.name) {
             column.clone_from(was);
         }
     }
-    Ok(contract)
+    contract
 }
 
 /// The types of a file that has other columns: kept where they fit, else those that were found.
 fn with_types(mut contract: Contract, manifest: &Manifest) -> Contract {
-    for column in &mut contract.columns {
+    for column in contract.columns.iter_mut().filter(|column| column.basis != Basis::Given) {
         let kept = manifest.columns.iter().find(|was| was.name == column.name);
         let kept = kept.filter(|was| reads_as(&column.column_type.arrow(), &was.data_type));
         // The contract's names for types read back as the types; those of typed files have no such name.

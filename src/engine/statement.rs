@@ -51,7 +51,7 @@ pub(super) fn parse(text: &str) -> Result<Statement> {
         .with_recursion_limit(DEPTH_MAX)
         .build()
         .and_then(|mut parser| parser.parse_statements())
-        .map_err(classify)?;
+        .map_err(|error| placed(classify(error), text))?;
     let count = statements.len();
     let (1, Some(parsed)) = (count, statements.pop_front()) else {
         return Err(Error::InvalidSql {
@@ -61,6 +61,20 @@ pub(super) fn parse(text: &str) -> Result<Statement> {
     };
     let tables = tables(query(&parsed)?)?;
     Ok(Statement { parsed, tables })
+}
+
+/// The parser tells where it met a wrong word, but not where it missed one: that is at the end of `text`.
+fn placed(error: Error, text: &str) -> Error {
+    match error {
+        Error::InvalidSql { message, place: None } if message.ends_with("found: EOF") => {
+            let text = text.trim_end();
+            let last = text.rsplit('\n').next().unwrap_or_default();
+            let (line, column) = (text.matches('\n').count() + 1, last.chars().count() + 1);
+            let message = format!("{}the end of the statement", message.trim_end_matches("EOF"));
+            Error::InvalidSql { message, place: Some(Place { line: line as u64, column: column as u64 }) }
+        }
+        other => other,
+    }
 }
 
 /// The query inside a statement that only reads.
@@ -226,6 +240,26 @@ mod tests {
         let statement = parse("select *\nfrom a,\n     \"b c\"").unwrap();
         let places: Vec<_> = statement.tables.iter().map(|t| t.place.map(|p| (p.line, p.column))).collect();
         assert_eq!(places, [Some((2, 6)), Some((3, 6))]);
+    }
+
+    #[test]
+    fn what_is_missing_at_the_end_has_a_place() {
+        check("select", 1, 7);
+        check("select 1 +", 1, 11);
+        check("select *\nfrom  ", 2, 5);
+        check("select 1 where 売上 =\n\n", 1, 20);
+        check("select (1", 1, 10);
+        check("select 'a", 1, 8);
+
+        #[track_caller]
+        fn check(text: &str, line: u64, column: u64) {
+            match parse(text) {
+                Err(Error::InvalidSql { place: Some(place), .. }) => {
+                    assert_eq!((place.line, place.column), (line, column), "{text}");
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -124,3 +124,115 @@ async fn a_new_version_can_be_undone() {
     assert_eq!(run(&folder, &count, 0).await.0, "n\r\n2\r\n");
     run(&folder, &["check"], 0).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_version_takes_options_and_can_be_tried() {
+    let folder = sales().await;
+    let file = folder.path().join("売上.csv");
+    let (sjis, _, _) = encoding_rs::SHIFT_JIS.encode("id;名前;amount\n007;ソフト;1.5\n");
+    std::fs::write(&file, sjis).unwrap();
+    let path = file.to_str().unwrap();
+    let given =
+        ["import", path, "--replace", "--encoding", "shift_jis", "--delimiter", ";", "--type", "id=string"];
+    let (tried, _) = run(&folder, &[&given[..], &["--dry-run"]].concat(), 0).await;
+    assert!(tried.contains("a new version of `売上` would have 1 rows, and 0 set aside"), "{tried}");
+    let (pending, remarks) = run(&folder, &given, 5).await;
+    assert_snapshot!(pending, @r"
+    CHANGE        COLUMN  WAS    IS
+    type_changed  id      int64  string
+    ");
+    assert!(remarks.contains("`--force` goes on"), "{remarks}");
+    run(&folder, &[&given[..], &["--force"]].concat(), 0).await;
+    let query = ["query", r#"select id, "名前" from "売上""#];
+    assert_eq!(run(&folder, &query, 0).await.0, "id,名前\r\n007,ソフト\r\n");
+    // What was said is kept.
+    run(&folder, &["import", path, "--replace"], 0).await;
+    assert_eq!(run(&folder, &query, 0).await.0, "id,名前\r\n007,ソフト\r\n");
+    let other = folder.path().join("other.csv");
+    std::fs::write(&other, "a\n1\n").unwrap();
+    let (first, _) = run(&folder, &["import", other.to_str().unwrap(), "--replace", "--dry-run"], 0).await;
+    assert!(first.contains("no dataset `other` yet"), "{first}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_import_is_told_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (folder.path().join("a.csv"), folder.path().join("v1.2 b.csv"));
+    std::fs::write(&good, "a,b\n1,2\n").unwrap();
+    std::fs::write(&bad, "a,b\n1\n").unwrap();
+    let (done, remarks) = run(&folder, &["import", good.to_str().unwrap(), bad.to_str().unwrap()], 1).await;
+    assert!(done.starts_with("a: 1 rows, 2 columns, version 1 (ds_"), "{done}");
+    let last: Vec<_> = remarks.lines().rev().take(2).collect();
+    assert!(last[1].starts_with("v1.2 b: failed after "), "{remarks}");
+    assert!(
+        last[0].starts_with("error[VALIDATION_ERROR]: `") && last[0].contains("v1.2 b.csv`: CSV parse error"),
+        "{remarks}"
+    );
+    assert!(!remarks.contains("v1.2 b: finished"), "{remarks}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_file_is_can_be_read_at_a_glance() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.csv");
+    let (sjis, _, _) =
+        encoding_rs::SHIFT_JIS.encode("品名;数量;日付\n表計算ソフト;7;2024/1/5\n能;;2024/1/6\n");
+    std::fs::write(&file, sjis).unwrap();
+    let path = file.to_str().unwrap();
+    let (shown, _) = run(&folder, &["inspect", path], 0).await;
+    assert_snapshot!(shown.replace(path, "t.csv"), @r"
+    file:      t.csv
+    format:    csv
+    encoding:  shift_jis
+    delimiter: ;
+    header:    the first row
+
+     COLUMN  TYPE
+     品名    string
+     数量    int64
+     日付    date
+
+     品名          数量  日付
+     表計算ソフト     7  2024/1/5
+     能            NULL  2024/1/6
+    ");
+    let (json, _) = run(&folder, &["inspect", path, "--json"], 0).await;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["contract"]["encoding"], "shift_jis");
+
+    let (_, remarks) = run(&folder, &["inspect", folder.path().to_str().unwrap()], 1).await;
+    assert!(remarks.contains("is a folder: name a file"), "{remarks}");
+    let (_, remarks) = run(&folder, &["import", "/nowhere/x.csv"], 1).await;
+    assert_eq!(remarks, "error: `/nowhere/x.csv` cannot be read: there is no such file\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_without_its_end_is_shown_with_the_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, remarks) = run(&folder, &["query", "select 1 +"], 1).await;
+    assert_snapshot!(remarks, @r"
+    error[INVALID_SQL]: expected: an expression, found: the end of the statement
+      |
+    1 | select 1 +
+      |           ^
+    ");
+    run(&folder, &["query", " "], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_list_can_be_had_as_json() {
+    let folder = sales().await;
+    for command in [
+        &["datasets", "list"][..],
+        &["datasets", "show", "売上"],
+        &["datasets", "versions", "売上"],
+        &["datasets", "profile", "売上"],
+        &["datasets", "compare", "売上", "1", "1"],
+        &["datasets", "quarantine", "売上"],
+        &["users", "list"],
+    ] {
+        let (text, _) = run(&folder, &[command, &["--json"]].concat(), 0).await;
+        let read: Result<serde_json::Value, _> = serde_json::from_str(&text);
+        assert!(read.is_ok(), "{command:?}: {text}");
+    }
+}

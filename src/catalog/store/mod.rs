@@ -124,8 +124,9 @@ pub trait UserStore: fmt::Debug + Send + Sync {
     /// Looks up the lower-case e-mail address.
     async fn by_email(&self, email: &str) -> Result<Option<UserRecord>, StoreError>;
 
-    /// Users whose e-mail address holds `part` (lower-case), by address.
-    async fn search(&self, part: &str, limit: usize) -> Result<Vec<UserRecord>, StoreError>;
+    /// Users whose e-mail address holds `part` (lower-case), by address, from the first one after the
+    /// address `after` on.
+    async fn search(&self, part: &str, after: &str, limit: usize) -> Result<Vec<UserRecord>, StoreError>;
 
     /// Stores `record` if the stored revision is still `record.revision` (0: not stored), and returns
     /// the new revision. `Conflict` for the later of two writers, `Taken` for an address in use.

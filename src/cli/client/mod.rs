@@ -1,7 +1,7 @@
 //! Speaking to the API: paths and JSON in, data or a failure out.
 
 mod connect;
-mod transport;
+pub(super) mod transport;
 
 pub(super) use connect::config;
 pub(super) use transport::InProcess;
@@ -50,6 +50,18 @@ struct ErrorEnvelope {
 const PAGE: usize = 100;
 
 impl Client {
+    /// A client of whatever `transport` leads to, for tests of what commands send.
+    #[cfg(test)]
+    pub(super) fn over(transport: Box<dyn Transport>) -> Self {
+        Self {
+            transport,
+            base: "http://test/".parse().unwrap(),
+            token: None,
+            builder: reqwest::Client::new(),
+            shares_disk: true,
+        }
+    }
+
     /// Whether to name files by their path rather than send them.
     pub(super) fn shares_disk(&self) -> bool {
         self.shares_disk
@@ -104,12 +116,16 @@ impl Client {
         self.send(self.request(Method::DELETE, segments)).await.map(drop)
     }
 
-    /// All items of a list, page by page.
-    pub(super) async fn list(&self, segments: &[&str]) -> Result<Vec<Value>, Failure> {
+    /// All items of a list that pass `filter`, page by page.
+    pub(super) async fn list(
+        &self,
+        segments: &[&str],
+        filter: &[(&str, &str)],
+    ) -> Result<Vec<Value>, Failure> {
         let mut items: Vec<Value> = Vec::new();
         loop {
             let query = [("limit", PAGE), ("offset", items.len())];
-            let page = self.request(Method::GET, segments).query(&query);
+            let page = self.request(Method::GET, segments).query(filter).query(&query);
             let Envelope { data, pagination } = self.envelope::<Vec<Value>>(page).await?;
             let is_last = data.is_empty() || !pagination.is_some_and(|pagination| pagination.has_next);
             items.extend(data);
@@ -149,4 +165,43 @@ pub(super) fn connection(base: &Url, error: &dyn std::error::Error) -> Failure {
         cause = inner;
     }
     Failure::Connection(format!("{base} does not answer: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use async_trait::async_trait;
+    use reqwest::Request;
+
+    use super::*;
+
+    /// A server with so many items, which are their numbers.
+    struct Many(usize);
+
+    #[async_trait]
+    impl Transport for Many {
+        async fn send(&self, request: Request) -> Result<Response, Box<dyn Error + Send + Sync>> {
+            let asked = |name: &str| {
+                let value =
+                    request.url().query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.parse());
+                value.transpose().map(Option::unwrap_or_default)
+            };
+            let (limit, offset): (usize, usize) = (asked("limit")?, asked("offset")?);
+            assert_eq!(request.url().query_pairs().next(), Some(("all".into(), "true".into())));
+            let end = self.0.min(offset + limit);
+            let items: Vec<usize> = (offset..end).collect();
+            let body = serde_json::json!({ "data": items, "pagination": { "has_next": end < self.0 } });
+            Ok(http::Response::new(body.to_string()).into())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_read_to_its_end() {
+        for count in [0, 1, PAGE, PAGE + 1, 3 * PAGE] {
+            let client = Client::over(Box::new(Many(count)));
+            let items = client.list(&["users"], &[("all", "true")]).await.unwrap();
+            assert_eq!(items, (0..count).map(Value::from).collect::<Vec<_>>());
+        }
+    }
 }

@@ -9,7 +9,7 @@ pub(in crate::cli) use crate::server::http::InProcess;
 
 /// Takes a request to the server and brings the answer back.
 #[async_trait]
-pub(super) trait Transport: Send + Sync {
+pub(in crate::cli) trait Transport: Send + Sync {
     async fn send(&self, request: Request) -> Result<Response, Box<dyn Error + Send + Sync>>;
 }
 

@@ -48,11 +48,7 @@ const PROFILE: &[Column] = &[
 const QUARANTINE: &[Column] = &[("LINE", "line"), ("COLUMN", "column"), ("REASON", "reason"), ("RAW", "raw")];
 
 pub(super) async fn list(client: &Client, json: bool, out: &mut Out) -> Result<(), Failure> {
-    let datasets = client.list(&["datasets"]).await?;
-    if json {
-        return print(&Value::Array(datasets), out);
-    }
-    show::list(LIST, &datasets, out)
+    table(LIST, client.list(&["datasets"], &[]).await?, json, out)
 }
 
 pub(super) async fn show(client: &Client, id: &str, json: bool, out: &mut Out) -> Result<(), Failure> {
@@ -65,8 +61,8 @@ pub(super) async fn show(client: &Client, id: &str, json: bool, out: &mut Out) -
     show::list(&[("COLUMN", "name"), ("TYPE", "type"), ("NULLABLE", "nullable")], columns, out)
 }
 
-pub(super) async fn versions(client: &Client, id: &str, out: &mut Out) -> Result<(), Failure> {
-    show::list(VERSIONS, &client.list(&["datasets", id, "versions"]).await?, out)
+pub(super) async fn versions(client: &Client, id: &str, json: bool, out: &mut Out) -> Result<(), Failure> {
+    table(VERSIONS, client.list(&["datasets", id, "versions"], &[]).await?, json, out)
 }
 
 pub(super) async fn preview(
@@ -93,23 +89,24 @@ fn column_name(column: &Value) -> String {
     show::text(column.get("name").unwrap_or(column))
 }
 
-pub(super) async fn profile(client: &Client, id: &str, out: &mut Out) -> Result<(), Failure> {
-    let profile: Value = client.get(&["datasets", id, "profile"]).await?;
-    let columns = profile.as_array().map(Vec::as_slice).unwrap_or_default();
-    show::list(PROFILE, columns, out)
+pub(super) async fn profile(client: &Client, id: &str, json: bool, out: &mut Out) -> Result<(), Failure> {
+    table(PROFILE, client.get(&["datasets", id, "profile"]).await?, json, out)
 }
 
 pub(super) async fn compare(
     client: &Client,
     id: &str,
-    from: u64,
-    to: u64,
+    (from, to): (u64, u64),
+    json: bool,
     out: &mut Out,
 ) -> Result<(), Failure> {
     let request = client
         .request(Method::GET, &["datasets", id, "versions", "compare"])
         .query(&[("from", from), ("to", to)]);
     let comparison: Value = client.fetch(request).await?;
+    if json {
+        return print(&comparison, out);
+    }
     let rows = [("rows before", "from_row_count"), ("rows after", "to_row_count")];
     show::record(&rows, &comparison, out)?;
     let changes = comparison["schema_changes"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -121,6 +118,7 @@ pub(super) async fn quarantine(
     client: &Client,
     id: &str,
     version: Option<u64>,
+    json: bool,
     out: &mut Out,
 ) -> Result<(), Failure> {
     let version = match version {
@@ -130,7 +128,12 @@ pub(super) async fn quarantine(
             show::text(&dataset["version"])
         }
     };
-    show::list(QUARANTINE, &client.list(&["datasets", id, "versions", &version, "quarantine"]).await?, out)
+    let rows = client.list(&["datasets", id, "versions", &version, "quarantine"], &[]).await?;
+    table(QUARANTINE, rows, json, out)
+}
+
+fn table(columns: &[Column], items: Vec<Value>, json: bool, out: &mut Out) -> Result<(), Failure> {
+    if json { print(&Value::Array(items), out) } else { show::list(columns, &items, out) }
 }
 
 fn print(value: &Value, out: &mut Out) -> Result<(), Failure> {

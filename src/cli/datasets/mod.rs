@@ -35,7 +35,12 @@ pub(super) enum DatasetsCommand {
         json: bool,
     },
     /// List the versions of a dataset, newest first
-    Versions { dataset: String },
+    Versions {
+        dataset: String,
+        /// Print the API's JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the first rows
     Preview {
         dataset: String,
@@ -47,15 +52,30 @@ pub(super) enum DatasetsCommand {
         as_of: Option<String>,
     },
     /// Show what the columns hold: null share, distinct values, range, most frequent values
-    Profile { dataset: String },
+    Profile {
+        dataset: String,
+        /// Print the API's JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show what differs between two versions
-    Compare { dataset: String, from: u64, to: u64 },
+    Compare {
+        dataset: String,
+        from: u64,
+        to: u64,
+        /// Print the API's JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the rows that an import set aside
     Quarantine {
         dataset: String,
         /// By default the newest version
         #[arg(long)]
         version: Option<u64>,
+        /// Print the API's JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Make an old version the newest again
     Restore { dataset: String, version: u64 },
@@ -80,17 +100,21 @@ pub(super) async fn run(command: DatasetsCommand, client: &Client, out: &mut Out
     match command {
         C::List { json } => look::list(client, json, out).await,
         C::Show { dataset, json } => look::show(client, &find(client, &dataset).await?, json, out).await,
-        C::Versions { dataset } => look::versions(client, &find(client, &dataset).await?, out).await,
+        C::Versions { dataset, json } => {
+            look::versions(client, &find(client, &dataset).await?, json, out).await
+        }
         C::Preview { dataset, limit, as_of } => {
             let id = find(client, &dataset).await?;
             look::preview(client, &id, limit, as_of.as_deref(), out).await
         }
-        C::Profile { dataset } => look::profile(client, &find(client, &dataset).await?, out).await,
-        C::Compare { dataset, from, to } => {
-            look::compare(client, &find(client, &dataset).await?, from, to, out).await
+        C::Profile { dataset, json } => {
+            look::profile(client, &find(client, &dataset).await?, json, out).await
         }
-        C::Quarantine { dataset, version } => {
-            look::quarantine(client, &find(client, &dataset).await?, version, out).await
+        C::Compare { dataset, from, to, json } => {
+            look::compare(client, &find(client, &dataset).await?, (from, to), json, out).await
+        }
+        C::Quarantine { dataset, version, json } => {
+            look::quarantine(client, &find(client, &dataset).await?, version, json, out).await
         }
         C::Restore { dataset, version } => restore(client, &dataset, version, out).await,
         C::Rename { dataset, name } => {

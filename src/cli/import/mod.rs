@@ -7,18 +7,21 @@ mod send;
 mod watch;
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-pub(super) use send::{Cargo, absolute, file_form};
+use send::Cargo;
+pub(super) use send::{absolute, file_form, readable, unreadable};
 
 use super::client::Client;
 use super::failure::Failure;
 use super::out::Out;
 use super::read_options::{ReadArgs, ReadOptions};
-use super::{inspect, show};
+use super::{inspect, interrupted, show};
+use crate::file_name::{self, ENDINGS};
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -30,22 +33,22 @@ pub(super) struct ImportArgs {
     name: Option<String>,
     #[command(flatten)]
     read: ReadArgs,
-    /// Split the files by the days of this date column
+    /// Split the files by the days of this date column; '' ends the split of a dataset
     #[arg(long, value_name = "COLUMN")]
     partition_by: Option<String>,
-    /// Sort the rows by this column
+    /// Sort the rows by this column; '' ends the order of a dataset
     #[arg(long, value_name = "COLUMN")]
     sort_by: Option<String>,
-    /// Wrong rows that may be set aside before the import fails
-    #[arg(long, value_name = "COUNT", default_value_t = 0)]
-    max_bad_rows: u64,
-    /// Make a new version of the dataset that has this name
+    /// Wrong rows that may be set aside before the import fails; 0 by default
+    #[arg(long, value_name = "COUNT")]
+    max_bad_rows: Option<u64>,
+    /// Make a new version of the dataset that has this name; what is not said here stays as it was
     #[arg(long)]
     replace: bool,
     /// With --replace: go on when columns have changed
     #[arg(long)]
     force: bool,
-    /// Only show what would be found
+    /// Only show what would be found and, with --replace, what would change
     #[arg(long)]
     dry_run: bool,
 }
@@ -59,20 +62,17 @@ pub(super) struct ImportOptions {
     partition_column: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sort_column: Option<String>,
-    max_bad_rows: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_bad_rows: Option<u64>,
     force: bool,
 }
 
 impl ImportOptions {
     /// Options that only say how to read.
     pub(super) fn reading(read: ReadOptions) -> Self {
-        Self { read, partition_column: None, sort_column: None, max_bad_rows: 0, force: false }
+        Self { read, partition_column: None, sort_column: None, max_bad_rows: None, force: false }
     }
 }
-
-/// Endings of files that a folder import takes; `.gz` and `.zst` may follow the text ones.
-const ENDINGS: &[&str] =
-    &["csv", "tsv", "ndjson", "jsonl", "xlsx", "parquet", "arrow", "arrows", "feather", "ipc"];
 
 pub(super) async fn run(args: ImportArgs, client: &Client, out: &mut Out) -> Result<(), Failure> {
     let files = files(&args.paths)?;
@@ -87,47 +87,82 @@ pub(super) async fn run(args: ImportArgs, client: &Client, out: &mut Out) -> Res
         max_bad_rows: args.max_bad_rows,
         force: args.force,
     };
+    let mut interrupt = pin!(interrupted());
+    let several = files.len() > 1;
     for file in files {
-        let name = args.name.clone().unwrap_or_else(|| dataset_name(&file));
-        if args.dry_run {
-            inspect::show_file(client, &file, &options, out).await?;
+        let cargo = Cargo { file: &file, name: args.name.as_deref(), options: &options };
+        let done = if args.dry_run {
+            preview(cargo, args.replace, client, out).await
         } else {
-            let cargo = Cargo { file: &file, name: &name, options: &options };
-            let result = send::import(cargo, args.replace, client, out).await?;
-            summarise(&name, &result, out)?;
-        }
+            let imported = send::import(cargo, args.replace, interrupt.as_mut(), client, out).await;
+            imported.and_then(|result| summarise(cargo, &result, out))
+        };
+        done.map_err(|failure| if several { failure.with_file(&file) } else { failure })?;
     }
     Ok(())
 }
 
+/// Shows what would be found and, for a new version, what would change.
+async fn preview(cargo: Cargo<'_>, replace: bool, client: &Client, out: &mut Out) -> Result<(), Failure> {
+    inspect::show_file(client, cargo.file, cargo.options, out).await?;
+    if replace { show_changes(cargo, client, out).await } else { Ok(()) }
+}
+
+/// Shows what a new version would change, if there is a dataset that it would go to.
+async fn show_changes(cargo: Cargo<'_>, client: &Client, out: &mut Out) -> Result<(), Failure> {
+    let Some(run) = send::dry_run(cargo, client, out).await? else {
+        out.line(format_args!("\nno dataset `{}` yet: this would be its first version", cargo.title()))?;
+        return Ok(());
+    };
+    out.line(format_args!(
+        "\na new version of `{}` would have {} rows, and {} set aside",
+        cargo.title(),
+        show::text(&run["new_row_count"]),
+        show::text(&run["bad_row_count"]),
+    ))?;
+    match run["has_schema_changes"].as_bool() {
+        Some(true) => changes(&run["changes"], out),
+        _ => out.line("its columns would stay as they are"),
+    }
+}
+
+/// Shows how columns would change.
+fn changes(changes: &Value, out: &mut Out) -> Result<(), Failure> {
+    let changes = changes.as_array().map(Vec::as_slice).unwrap_or_default();
+    let columns = [("CHANGE", "type"), ("COLUMN", "column"), ("WAS", "old_type"), ("IS", "new_type")];
+    show::list(&columns, changes, out)
+}
+
 /// What was found and made, so that a wrong guess is seen at once.
-fn summarise(name: &str, result: &Value, out: &mut Out) -> Result<(), Failure> {
+fn summarise(cargo: Cargo<'_>, result: &Value, out: &mut Out) -> Result<(), Failure> {
     if result["import_status"] == "pending_confirmation" {
-        let changes = result["schema_changes"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let columns = [("CHANGE", "type"), ("COLUMN", "column"), ("WAS", "old_type"), ("IS", "new_type")];
-        show::list(&columns, changes, out)?;
+        changes(&result["schema_changes"], out)?;
         return Err(Failure::Api(super::failure::ApiFailure {
             code: "CONFLICT".to_owned(),
-            message: format!("the columns of `{name}` would change: nothing was written; `--force` goes on"),
+            message: format!(
+                "the columns of `{}` would change: nothing was written; `--force` goes on",
+                cargo.title()
+            ),
             details: Value::Null,
             statement: None,
         }));
     }
     out.line(format_args!(
-        "{name}: {} rows, {} columns, version {} ({})",
+        "{}: {} rows, {} columns, version {} ({})",
+        show::text(&result["name"]),
         show::text(&result["row_count"]),
         show::text(&result["column_count"]),
         show::text(&result["version"]),
         show::text(&result["dataset_id"]),
     ))?;
-    inspect::found(result, out)
+    inspect::found(None, result, out)
 }
 
 /// The files that the paths stand for, in the order of their names.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
-        let failed = |cause: std::io::Error| Failure::File(format!("`{}`: {cause}", path.display()));
+        let failed = |cause: std::io::Error| unreadable(path, &cause);
         if std::fs::metadata(path).map_err(failed)?.is_file() {
             files.push(path.clone());
             continue;
@@ -153,46 +188,13 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn is_supported(file: &Path) -> bool {
-    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    !name.starts_with('.') && name.rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending))
-}
-
-/// The file's name without its known endings.
-fn dataset_name(file: &Path) -> String {
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut stem = name.as_str();
-    for _ in 0..2 {
-        match stem.rsplit_once('.') {
-            Some((before, ending)) if !before.is_empty() && is_known(ending) => stem = before,
-            _ => break,
-        }
-    }
-    stem.to_owned()
-}
-
-fn is_known(ending: &str) -> bool {
-    let ending = ending.to_ascii_lowercase();
-    ENDINGS.contains(&ending.as_str()) || ["gz", "zst", "txt"].contains(&ending.as_str())
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    !name.starts_with('.') && ENDINGS.contains(&file_name::ending(&name).as_str())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_dataset_is_named_after_its_file() {
-        check("/x/売上.csv", "売上");
-        check("flights.csv.gz", "flights");
-        check("v1.2 data.parquet", "v1.2 data");
-        check("README", "README");
-        check(".csv", ".csv");
-
-        #[track_caller]
-        fn check(file: &str, expected: &str) {
-            assert_eq!(dataset_name(Path::new(file)), expected);
-        }
-    }
 
     #[test]
     fn a_folder_gives_its_supported_files_in_order() {

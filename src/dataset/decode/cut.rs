@@ -157,8 +157,7 @@ impl<R: Read> Cutter<R> {
         let (kind, reason) = if open && (has_line_end || self.at_end) {
             (BadKind::Quote, "a quote opened here is never closed".to_owned())
         } else {
-            let reason = format!("expected at most {} bytes in a record, got more", self.record_bytes);
-            (BadKind::TooLong(LimitName::RecordBytes), reason)
+            (BadKind::TooLong(LimitName::RecordBytes), long_record(self.record_bytes))
         };
         let end = memchr(self.grammar.terminator, &self.buffer).unwrap_or(self.buffer.len());
         self.bad.push(BadRow::new(self.line, kind, reason, &self.buffer[..end]));
@@ -181,4 +180,12 @@ impl<R: Read> Cutter<R> {
             self.fill(self.chunk_bytes.max(1))?;
         }
     }
+}
+
+/// Why a record is too long. Most often it is no long value but lines that a quote holds together.
+pub(super) fn long_record(limit: usize) -> String {
+    format!(
+        "expected at most {limit} bytes in a row, got more; if a quote joins lines that belong apart, name another \
+         `quote`, else make the value shorter"
+    )
 }

@@ -14,6 +14,7 @@ use super::{
     tokenise::split_record,
     utf16::{Faults, Utf16Reader},
 };
+use crate::file_name;
 
 /// How much of the start of a file the detectors look at.
 const SAMPLE_BYTES: u64 = 256 << 10;
@@ -88,13 +89,11 @@ fn text_format(source: &Source, bytes: &[u8]) -> Result<Format, DecodeError> {
             "it holds zero bytes, so it is no text, and no other format that is read",
         ));
     }
-    let name = source.name().to_ascii_lowercase();
-    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let ending = file_name::ending(&source.name());
     let first = bytes
         .iter()
         .find(|byte| !matches!(byte, 0xEF | 0xBB | 0xBF | 0xFE | 0xFF | 0) && !byte.is_ascii_whitespace());
-    Ok(match (extension, first) {
+    Ok(match (ending.as_str(), first) {
         ("ndjson" | "jsonl" | "json", _) => Format::Ndjson,
         ("csv" | "tsv", _) => Format::Csv,
         (_, Some(b'{')) => Format::Ndjson,

@@ -43,7 +43,7 @@ impl std::fmt::Display for LimitName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::FieldBytes => "the length of a field",
-            Self::RecordBytes => "the length of a record",
+            Self::RecordBytes => "the length of a row",
             Self::Columns => "the number of columns",
             Self::DecompressedRatio => "the compression ratio",
             Self::DecompressedBytes => "the decompressed size",

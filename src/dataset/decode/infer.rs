@@ -61,6 +61,11 @@ impl Candidates {
         self.digits = self.digits.zip(other.digits).map(wider);
     }
 
+    /// Whether there was any value.
+    pub(super) fn has_seen(self) -> bool {
+        self.seen
+    }
+
     /// A column without any value is a string: the one type that whatever comes later fits.
     pub(super) fn decide(self, exact_decimals: bool) -> ColumnType {
         if !self.seen {

@@ -123,10 +123,10 @@ fn from_options(format: Format, options: &ReadOptions) -> Contract {
     let usual = if format == Format::Ndjson { &[][..] } else { &NULL_VALUES };
     let usual = || usual.iter().map(|spelling| (*spelling).to_owned()).collect();
     Contract {
-        skip_rows: options.skip_rows,
+        skip_rows: options.skip_rows.unwrap_or(0),
         null_values: options.null_values.clone().unwrap_or_else(usual),
-        era_dates: options.era_dates,
-        exact_decimals: options.exact_decimals,
+        era_dates: options.era_dates.unwrap_or(false),
+        exact_decimals: options.exact_decimals.unwrap_or(false),
         quote: Some(options.quote.unwrap_or('"')),
         delimiter: options.delimiter.unwrap_or(','),
         ..empty_contract(format)
@@ -170,7 +170,7 @@ fn inspect_sheet(
     limits: &DecodeLimits,
 ) -> Result<(Contract, Vec<String>), DecodeError> {
     let mut contract = from_options(Format::Xlsx, options);
-    let head = xlsx::head(source, options.sheet.as_deref(), options.skip_rows, HEAD_ROWS, limits)?;
+    let head = xlsx::head(source, options.sheet.as_deref(), contract.skip_rows, HEAD_ROWS, limits)?;
     contract.sheet = Some(head.sheet);
     let warnings = name_columns(&mut contract, &head.rows, options, limits)?;
     Ok((contract, warnings))
@@ -283,9 +283,10 @@ fn shown(cells: &Cells, row: usize, plan: &Plan) -> Vec<Option<String>> {
     (0..cells.columns).map(cell).collect()
 }
 
+/// A column without any value keeps the type that was expected of it, which is `string` for a new one.
 fn decide(contract: &mut Contract, candidates: &[Candidates]) {
     for (column, candidates) in contract.columns.iter_mut().zip(candidates) {
-        if column.basis == Basis::Found {
+        if column.basis == Basis::Found && candidates.has_seen() {
             column.column_type = candidates.decide(contract.exact_decimals);
         }
     }

@@ -164,7 +164,7 @@ enum Input {
 impl Input {
     fn open(source: &Source) -> Result<Self, ParquetError> {
         Ok(match source {
-            Source::Path(path) => Self::File(File::open(path)?),
+            Source::File { path, .. } => Self::File(File::open(path)?),
             Source::Bytes { bytes, .. } => Self::Bytes(bytes.clone()),
         })
     }

@@ -73,8 +73,12 @@ fn open_text(
     cutter.skip_lines(contract.skip_rows).map_err(failed)?;
     if contract.format == Format::Csv && contract.has_header {
         let header = cutter.next_record().map_err(failed)?;
-        if header.is_some_and(|(record, ..)| record.len() > limits.record_bytes) {
-            let reason = format!("expected at most {} bytes in the header", limits.record_bytes);
+        if let Some((.., line)) = header.filter(|(record, ..)| record.len() > limits.record_bytes) {
+            let reason = format!(
+                "line {line}: expected at most {} bytes in the header, got more; if it is none, say so with \
+                 `has_header`",
+                limits.record_bytes
+            );
             return Err(DecodeError::OverLimit { what: LimitName::RecordBytes, reason });
         }
     }

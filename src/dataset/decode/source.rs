@@ -23,8 +23,15 @@ use super::{
 /// Something that can be opened more than once: inference may have to read the whole file before it is converted.
 #[derive(Debug, Clone)]
 pub enum Source {
-    Path(PathBuf),
-    Bytes { name: String, bytes: Bytes },
+    /// `name` is what its user calls it; an upload lies under another one.
+    File {
+        path: PathBuf,
+        name: String,
+    },
+    Bytes {
+        name: String,
+        bytes: Bytes,
+    },
 }
 
 /// Bytes that can be read from any place; what readers of Parquet and XLSX need.
@@ -35,22 +42,21 @@ impl Source {
     /// The file name, without its folder.
     pub fn name(&self) -> String {
         match self {
-            Self::Path(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
-            Self::Bytes { name, .. } => name.clone(),
+            Self::File { name, .. } | Self::Bytes { name, .. } => name.clone(),
         }
     }
 
     /// Bytes as stored.
     pub fn size(&self) -> io::Result<u64> {
         match self {
-            Self::Path(path) => Ok(path.metadata()?.len()),
+            Self::File { path, .. } => Ok(path.metadata()?.len()),
             Self::Bytes { bytes, .. } => Ok(bytes.len() as u64),
         }
     }
 
     pub(super) fn open(&self) -> io::Result<Box<dyn ReadSeek>> {
         Ok(match self {
-            Self::Path(path) => Box::new(File::open(path)?),
+            Self::File { path, .. } => Box::new(File::open(path)?),
             Self::Bytes { bytes, .. } => Box::new(Cursor::new(bytes.clone())),
         })
     }

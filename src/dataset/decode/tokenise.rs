@@ -4,6 +4,7 @@ use memchr::{memchr, memchr_iter};
 
 use super::{
     cells::{Cells, offset},
+    cut,
     error::{BadKind, BadRow, LimitName},
     grammar::Grammar,
     limits::DecodeLimits,
@@ -133,8 +134,7 @@ impl Work<'_> {
     fn judge(&self, found: &Found, columns: usize) -> (BadKind, String) {
         let Found { count, longest, bytes, fault } = *found;
         if bytes > self.record_bytes {
-            let reason = format!("expected at most {} bytes in a record, got {bytes}", self.record_bytes);
-            (BadKind::TooLong(LimitName::RecordBytes), reason)
+            (BadKind::TooLong(LimitName::RecordBytes), cut::long_record(self.record_bytes))
         } else if longest > self.field_bytes {
             let reason = format!("expected at most {} bytes in a field, got {longest}", self.field_bytes);
             (BadKind::TooLong(LimitName::FieldBytes), reason)

@@ -7,17 +7,19 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::error::ApiResult;
+use crate::catalog::name::NameKey;
+use crate::catalog::record::DatasetRecord;
 use crate::dataset::decode::{ColumnType, Format, ReadOptions, TextEncoding};
 use crate::dataset::import::ImportOptions;
 use crate::error::Error;
 
-/// How to read and lay out a file. What is left out is found.
+/// How to read and lay out a file. What is left out is found or, for a re-import, stays as it was.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ImportBody {
     /// The dataset's name; by default that of the file without its extension.
     pub(super) name: Option<String>,
-    pub(super) description: String,
+    pub(super) description: Option<String>,
     /// `csv`, `ndjson`, `xlsx`, `parquet`, `arrow_file` or `arrow_stream`.
     #[schema(value_type = Option<String>)]
     format: Option<Format>,
@@ -30,28 +32,29 @@ pub(super) struct ImportBody {
     /// One character.
     quote: Option<String>,
     has_header: Option<bool>,
-    /// Lines before the header.
-    skip_rows: u64,
+    /// Lines before the header; by default 0.
+    skip_rows: Option<u64>,
     /// Spellings of NULL; by default empty, `NULL`, `null`, `NA`, `N/A`.
     null_values: Option<Vec<String>>,
-    /// Types that are not to be found but to be taken: `int64`, `decimal(18,2)`, `string`, …
+    /// Types that are not to be found but to be taken: `int64`, `decimal(18,2)`, `string`, … A re-import
+    /// keeps those of the columns that it does not name.
     #[schema(value_type = Object, example = json!({"price": "decimal(18,2)"}))]
     types: BTreeMap<String, ColumnType>,
     date_columns: Vec<String>,
     datetime_columns: Vec<String>,
     /// Also read Japanese era dates such as 令和6年1月5日.
-    era_dates: bool,
+    era_dates: Option<bool>,
     /// Decimals become `decimal` with the digits that were found, instead of `float64`.
-    exact_decimals: bool,
+    exact_decimals: Option<bool>,
     /// The sheet of a workbook; by default the first.
     sheet: Option<String>,
-    /// A date column: each of its days gets files of its own.
+    /// A date column: each of its days gets files of its own. An empty name ends a split.
     partition_column: Option<String>,
-    /// Rows are sorted by this column: ranges of it and top lists read less.
+    /// Rows are sorted by this column: ranges of it and top lists read less. An empty name ends that.
     sort_column: Option<String>,
-    /// Wrong rows up to this number are set aside and can be read; with more the import fails.
+    /// Wrong rows up to this number are set aside and can be read; with more the import fails. By default 0.
     #[schema(maximum = 100_000)]
-    max_bad_rows: u64,
+    max_bad_rows: Option<u64>,
     /// Re-imports: accept a changed schema.
     pub(super) force: bool,
 }
@@ -84,6 +87,28 @@ impl ImportBody {
         })
     }
 
+    /// Refuses a name or a description other than those of a dataset that is there: an import changes rows.
+    pub(super) fn check_names(&self, record: &DatasetRecord) -> Result<(), Error> {
+        let refuse = |field: &'static str, message: String| Err(Error::invalid_field(field, message));
+        if let Some(name) = self.name.as_deref().filter(|name| NameKey::of(name) != record.name_key) {
+            let message = format!(
+                "`name` is `{name}`, but the dataset is called `{}`: a re-import does not rename it; leave \
+                 `name` out, or change it with `PUT /api/datasets/{}`",
+                record.name, record.id
+            );
+            return refuse("name", message);
+        }
+        if self.description.as_ref().is_some_and(|description| *description != record.description) {
+            let message = format!(
+                "a re-import does not change the description: leave `description` out, or change it with \
+                 `PUT /api/datasets/{}`",
+                record.id
+            );
+            return refuse("description", message);
+        }
+        Ok(())
+    }
+
     /// In the words of the domain.
     pub(super) fn options(self) -> Result<ImportOptions, Error> {
         Ok(ImportOptions {
@@ -101,6 +126,7 @@ impl ImportBody {
                 types: self.types,
                 date_columns: self.date_columns,
                 datetime_columns: self.datetime_columns,
+                ..ReadOptions::default()
             },
             partition_column: self.partition_column,
             sort_column: self.sort_column,
@@ -175,7 +201,10 @@ mod tests {
         assert_eq!(options.read.types["price"].to_string(), "decimal(18,2)");
         assert_eq!(options.read.date_columns, ["day", "due"]);
         assert_eq!(options.read.null_values, Some(vec![String::new(), "-".to_owned()]));
-        assert_eq!((options.bad_rows_max, options.partition_column), (5, None));
+        assert_eq!((options.bad_rows_max, options.partition_column), (Some(5), None));
+        assert_eq!((options.read.skip_rows, options.read.era_dates), (None, None), "not said");
+        let options = form(&[("skip_rows", "0"), ("era_dates", "false")]).unwrap();
+        assert_eq!((options.read.skip_rows, options.read.era_dates), (Some(0), Some(false)), "said");
     }
 
     #[test]

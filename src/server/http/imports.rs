@@ -22,11 +22,13 @@ use super::inspection::InspectionView;
 use super::state::AppState;
 use super::upload::{self, Form, Spooled};
 use crate::auth::{Action, Object, Principal, authorize};
+use crate::catalog::record::DatasetRecord;
 use crate::dataset::import::{InputFile, NewDataset};
 use crate::dataset::jobs::{Job, State};
-use crate::dataset::reimport::DryRun;
+use crate::dataset::reimport::{DryRun, Newer};
 use crate::dataset::{self, Outcome};
 use crate::error::Error;
+use crate::file_name;
 use crate::ids::ImportId;
 
 /// Longest wait for a change of an import, so that no proxy gives up first.
@@ -45,14 +47,18 @@ pub(super) struct PathImportBody {
 }
 
 /// A new file for a dataset, or its recorded source again.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ReimportBody {
-    /// Accept a changed schema.
+    /// Accept a changed schema; `options.force` says the same.
+    #[serde(default)]
     force: bool,
     /// A file on the server instead of the recorded source; for the command line.
     #[schema(value_type = Option<String>)]
     path: Option<PathBuf>,
+    /// What is said here goes before what the last import was told, and is kept for the next one.
+    #[serde(default)]
+    options: ImportBody,
 }
 
 /// A form with a file.
@@ -171,13 +177,13 @@ pub(super) async fn reimport(
 ) -> ApiResult<Response> {
     let record = app.datasets.get(&caller.principal, &path.dataset_id).await?;
     let later = wants_async(request.headers());
-    let (input, file, force) = newer_file(&app, &caller, request).await?;
+    let (newer, file) = newer(&app, &caller, &record, request).await?;
     let (datasets, now) = (app.datasets.clone(), app.clock.now());
     let principal = caller.principal.clone();
     let job = app.imports.start(&principal, record.name, now, move |progress| async move {
         // Removed when the import is over.
         let _file = file;
-        datasets.reimport(&caller, &path.dataset_id, input, force, progress).await.map(Outcome::Reimported)
+        datasets.reimport(&caller, &path.dataset_id, newer, progress).await.map(Outcome::Reimported)
     })?;
     answer(&app, &principal, &job, later).await
 }
@@ -193,9 +199,9 @@ pub(super) async fn dry_run(
     ApiPath(path): ApiPath<DatasetPath>,
     request: Request,
 ) -> ApiResult<Reply<DryRun>> {
-    app.datasets.get(&caller.principal, &path.dataset_id).await?;
-    let (input, _file, _) = newer_file(&app, &caller, request).await?;
-    let run = app.datasets.reimport_dry_run(&caller, &path.dataset_id, input, Arc::default());
+    let record = app.datasets.get(&caller.principal, &path.dataset_id).await?;
+    let (newer, _file) = newer(&app, &caller, &record, request).await?;
+    let run = app.datasets.reimport_dry_run(&caller, &path.dataset_id, newer, Arc::default());
     Ok(Reply::of(run.await?))
 }
 
@@ -247,15 +253,9 @@ async fn receive(app: &AppState, ApiForm(form): ApiForm) -> Result<Form, Error> 
 }
 
 fn new_dataset(file: InputFile, body: ImportBody) -> Result<NewDataset, Error> {
-    let name = body.name.clone().unwrap_or_else(|| stem(&file.name));
-    let description = body.description.clone();
+    let name = body.name.clone().unwrap_or_else(|| file_name::dataset_name(&file.name).to_owned());
+    let description = body.description.clone().unwrap_or_default();
     Ok(NewDataset { name, description, file, options: body.options()? })
-}
-
-/// `flights.csv.gz` is `flights`.
-fn stem(file_name: &str) -> String {
-    let end = file_name.char_indices().skip(1).find(|(_, c)| *c == '.').map_or(file_name.len(), |(at, _)| at);
-    file_name[..end].to_owned()
 }
 
 fn file_at(path: PathBuf) -> Result<InputFile, Error> {
@@ -285,22 +285,29 @@ async fn start_create(
     answer(app, &principal, &job, later).await
 }
 
-/// The file of a re-import, if one came along, and whether a changed schema is accepted.
-async fn newer_file(
+/// What is asked of a re-import, and the file that came along, if one did.
+async fn newer(
     app: &AppState,
     caller: &dataset::Caller,
+    record: &DatasetRecord,
     request: Request,
-) -> ApiResult<(Option<InputFile>, Option<Spooled>, bool)> {
-    if is_form(request.headers()) {
+) -> ApiResult<(Newer, Option<Spooled>)> {
+    let (file, spooled, body) = if is_form(request.headers()) {
         let form = ApiForm::from_request(request, app).await?;
         let Form { texts, file } = receive(app, form).await?;
-        let force = ImportBody::from_form(texts)?.force;
-        return Ok((file.as_ref().map(Spooled::input), file, force));
-    }
-    let OptionalJson(body) = OptionalJson::<ReimportBody>::from_request(request, app).await?;
-    let Some(path) = body.path else { return Ok((None, None, body.force)) };
-    authorize(&caller.principal, Action::Operate, &Object::Service)?;
-    Ok((Some(file_at(path)?), None, body.force))
+        (file.as_ref().map(Spooled::input), file, ImportBody::from_form(texts)?)
+    } else {
+        let OptionalJson(body) = OptionalJson::<ReimportBody>::from_request(request, app).await?;
+        if body.path.is_some() {
+            authorize(&caller.principal, Action::Operate, &Object::Service)?;
+        }
+        let mut options = body.options;
+        options.force |= body.force;
+        (body.path.map(file_at).transpose()?, None, options)
+    };
+    body.check_names(record)?;
+    let force = body.force;
+    Ok((Newer { file, options: body.options()?, force }, spooled))
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -337,24 +344,5 @@ async fn answer(
         }
         State::Failed(error) => Ok(respond(error)),
         State::Cancelled | State::Running => Ok(respond(&Error::Cancelled)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dataset_is_called_like_its_file() {
-        check("flights.csv", "flights");
-        check("flights.csv.gz", "flights");
-        check("売上 2024.xlsx", "売上 2024");
-        check(".hidden.csv", ".hidden");
-        check("noextension", "noextension");
-
-        #[track_caller]
-        fn check(file: &str, name: &str) {
-            assert_eq!(stem(file), name);
-        }
     }
 }

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::http::Request;
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -19,10 +18,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
+use super::leftover::{self, Leftover};
 use super::{AppState, Peer};
 use crate::telemetry;
 
@@ -82,10 +82,22 @@ async fn accept(
     (slot, listener.accept().await)
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut closed: watch::Receiver<()>) {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, closed: watch::Receiver<()>) {
+    let (remover, leftovers) = mpsc::unbounded_channel();
+    tokio::join!(requests(stream, peer, router, remover, closed), leftover::remove(leftovers));
+}
+
+async fn requests(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    remover: mpsc::UnboundedSender<Incoming>,
+    mut closed: watch::Receiver<()>,
+) {
     // Only a matter of speed: small answers should not wait for more bytes.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<Incoming>| answer(router.clone(), peer, request));
+    let service =
+        service_fn(move |request: Request<Incoming>| answer(router.clone(), peer, request, remover.clone()));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -105,10 +117,15 @@ async fn answer(
     router: Router,
     peer: SocketAddr,
     request: Request<Incoming>,
+    remover: mpsc::UnboundedSender<Incoming>,
 ) -> Result<Response, Infallible> {
-    let mut request = request.map(Body::new);
+    let (head, body) = request.into_parts();
+    let (body, leftover) = Leftover::of(body);
+    let mut request = Request::from_parts(head, body);
     request.extensions_mut().insert(Peer(peer));
-    router.oneshot(request).await
+    let response = router.oneshot(request).await;
+    leftover.leave_to(&remover);
+    response
 }
 
 /// Done when the process is asked to stop, by Ctrl-C or by a service manager.

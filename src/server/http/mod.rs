@@ -35,6 +35,7 @@ mod imports;
 mod in_process;
 mod inspection;
 mod keys;
+mod leftover;
 mod listen;
 mod look;
 mod maintenance;

@@ -47,6 +47,9 @@ pub(super) struct UsersQuery {
     /// How many, 1 to 100.
     #[param(default = 50, minimum = 1, maximum = 100)]
     limit: Option<u64>,
+    /// Of all users, how many to skip.
+    #[param(default = 0)]
+    offset: Option<u64>,
 }
 
 /// In the path.
@@ -96,12 +99,14 @@ pub(super) async fn search(
     ApiQuery(query): ApiQuery<UsersQuery>,
 ) -> ApiResult<ListReply<UserView>> {
     let limit = check_limit(query.limit, 50, 100)?;
+    if query.all {
+        let page = Page { limit, offset: query.offset.unwrap_or(0) };
+        let users = app.accounts.users.list(&principal).await?;
+        let views = page.of(&users).iter().cloned().map(UserView::from).collect();
+        return Ok(ListReply::of(views, page, users.len() as u64));
+    }
     let count = usize::try_from(limit).unwrap_or(usize::MAX);
-    let users = if query.all {
-        app.accounts.users.list(&principal, count).await?
-    } else {
-        app.accounts.users.search(&principal, &query.q, count).await?
-    };
+    let users = app.accounts.users.search(&principal, &query.q, count).await?;
     let total = users.len() as u64;
     Ok(ListReply::of(users.into_iter().map(UserView::from).collect(), Page { limit, offset: 0 }, total))
 }

@@ -31,7 +31,7 @@ async fn check_names_every_file_with_a_changed_byte() {
     let file = csv::write(folder.root.path(), 1, ROWS, true);
     let options = ImportOptions {
         partition_column: Some("day".to_owned()),
-        bad_rows_max: 5,
+        bad_rows_max: Some(5),
         ..ImportOptions::default()
     };
     folder.open().import(&file, "t", options).await.unwrap();

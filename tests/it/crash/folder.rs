@@ -16,7 +16,7 @@ use shirabe::data_folder::{DataFolder, Opened};
 use shirabe::dataset::check::Checked;
 use shirabe::dataset::collect::Collected;
 use shirabe::dataset::import::{ImportOptions, InputFile, NewDataset};
-use shirabe::dataset::reimport::Reimported;
+use shirabe::dataset::reimport::{Newer, Reimported};
 use shirabe::dataset::{Caller, Datasets};
 use shirabe::engine::{Engine, Request};
 use shirabe::error::Error;
@@ -155,7 +155,8 @@ pub(crate) async fn import(
             Ok(datasets.create(&caller, new, Arc::default()).await?.record)
         }
         Some(there) => {
-            match datasets.reimport(&caller, &there.id, Some(file), false, Arc::default()).await? {
+            let newer = Newer { file: Some(file), options, force: false };
+            match datasets.reimport(&caller, &there.id, newer, Arc::default()).await? {
                 Reimported::Completed(imported) => Ok(imported.record),
                 Reimported::PendingConfirmation(changes) => panic!("the columns are the same: {changes:?}"),
             }

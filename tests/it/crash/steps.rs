@@ -18,7 +18,7 @@ fn options() -> ImportOptions {
     ImportOptions {
         partition_column: Some("day".to_owned()),
         sort_column: Some("amount".to_owned()),
-        bad_rows_max: 5,
+        bad_rows_max: Some(5),
         ..ImportOptions::default()
     }
 }

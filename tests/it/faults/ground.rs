@@ -108,5 +108,9 @@ fn copy(from: &Path, to: &Path) {
 
 /// A file for each day and a quarantine, so that an import makes many calls.
 pub(super) fn options() -> ImportOptions {
-    ImportOptions { partition_column: Some("day".to_owned()), bad_rows_max: 5, ..ImportOptions::default() }
+    ImportOptions {
+        partition_column: Some("day".to_owned()),
+        bad_rows_max: Some(5),
+        ..ImportOptions::default()
+    }
 }

@@ -133,6 +133,24 @@ async fn people_are_found_by_a_part_of_their_address() {
 }
 
 #[tokio::test]
+async fn all_users_come_in_pages_by_address() {
+    let app = TestApp::new();
+    for name in ["carla", "ana", "ben"] {
+        app.person(name, Role::User).await;
+    }
+    let page = async |query: &str| {
+        let path = format!("/api/users?all=true{query}");
+        let (users, pagination) = app.get(&path).by(&app.operator()).send().await.list();
+        let names: Vec<_> = users.iter().map(|user| user["name"].clone()).collect();
+        (json!(names), pagination["total"].clone(), pagination["has_next"].clone())
+    };
+    assert_eq!(page("").await, (json!(["ana", "ben", "carla"]), json!(3), json!(false)));
+    assert_eq!(page("&limit=2").await, (json!(["ana", "ben"]), json!(3), json!(true)));
+    assert_eq!(page("&limit=2&offset=2").await, (json!(["carla"]), json!(3), json!(false)));
+    assert_eq!(page("&offset=9").await, (json!([]), json!(3), json!(false)));
+}
+
+#[tokio::test]
 async fn an_id_that_nobody_has_and_one_that_nobody_can_have_look_alike() {
     let app = TestApp::new();
     let admin = app.person("admin", Role::Admin).await;

@@ -355,3 +355,15 @@ async fn ids_that_are_paths_name_nothing() {
     assert_eq!(list["data"].as_array().unwrap().last().unwrap()["dataset_id"], own.as_str());
     trial.survived().await;
 }
+
+#[tokio::test]
+async fn a_file_is_called_as_its_sender_calls_it() {
+    let trial = Trial::new().await;
+    let message = trial.upload("帳票.xls", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1".to_vec()).await;
+    let message = message.refused(400, "VALIDATION_ERROR");
+    assert!(message.contains("`帳票.xls`"), "{message}");
+    // Its ending counts, too: without it, a bracket would begin a CSV file.
+    let message = trial.upload("t.jsonl", "[1]\n").await.fault();
+    assert_eq!(message, "VALIDATION_ERROR");
+    trial.survived().await;
+}

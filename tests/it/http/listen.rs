@@ -1,12 +1,14 @@
 //! The listener: real connections, and a graceful end.
 
+use std::net::SocketAddr;
+
 use shirabe::server::http::{router, serve};
 use shirabe::tasks;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::support::TestApp;
+use crate::support::{Form, TestApp};
 
 #[tokio::test]
 async fn open_connections_end_well_when_the_service_stops() {
@@ -52,4 +54,66 @@ async fn what_is_not_http_does_not_disturb_others() {
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"), "{answer:?}");
     let answer = reqwest::get(format!("http://{address}/api/health")).await.unwrap();
     assert_eq!(answer.status(), 200);
+}
+
+/// A client that sends all before it reads, as simple ones do.
+async fn send_all_then_read(address: SocketAddr, head: &str, bytes: usize) -> String {
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let (before, after) = (Form::file_head("big.csv"), Form::end());
+    let length = before.len() + bytes + after.len();
+    let head = format!(
+        "POST /api/datasets HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{head}content-type: {}\r\n\
+         content-length: {length}\r\n\r\n",
+        Form::content_type()
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    client.write_all(before.as_bytes()).await.unwrap();
+    let piece = "a\n".repeat(32 * 1024);
+    for _ in 0..bytes / piece.len() {
+        client.write_all(piece.as_bytes()).await.expect("the server still reads");
+    }
+    client.write_all(after.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn whoever_is_refused_while_sending_sees_why() {
+    const BYTES: usize = 32 * 1024 * 1024;
+    let app = TestApp::with(&[("IMPORT_UPLOAD_MB", "1")]);
+    let ana = app.ana().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = app.state.clone();
+    let _serving = tasks::spawn(async move {
+        serve(listener, router(state.clone()), state, std::future::pending()).await;
+    });
+
+    // In the middle of the body.
+    let signed_in = format!("authorization: Bearer {}\r\n", ana.token);
+    let answer = send_all_then_read(address, &signed_in, BYTES).await;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("PAYLOAD_TOO_LARGE"), "{answer}");
+    // Before its first byte.
+    let answer = send_all_then_read(address, "", BYTES).await;
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("UNAUTHORIZED"), "{answer}");
+    assert_eq!(app.spooled().len(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_a_go_ahead_is_refused_without_sending() {
+    let app = TestApp::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = app.state.clone();
+    let _serving = tasks::spawn(async move {
+        serve(listener, router(state.clone()), state, std::future::pending()).await;
+    });
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let head =
+        "POST /api/datasets HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9000000\r\n\r\n";
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 12];
+    client.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 401");
 }

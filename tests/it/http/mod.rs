@@ -17,4 +17,5 @@ mod load;
 mod log;
 mod openapi;
 mod query;
+mod reimport;
 mod versions;

@@ -89,15 +89,18 @@ async fn search(stores: &Stores) {
         stores.users.put(user(email)).await.unwrap();
     }
     let all = ["a%b_c@search.example", "kim@search.example", "zoe@search.example", "佐藤@search.example"];
-    check(stores, "search.example", 10, &all).await;
-    check(stores, "search.example", 2, &all[..2]).await;
-    check(stores, "佐藤", 10, &all[3..]).await;
-    check(stores, "%b_", 10, &all[..1]).await;
-    check(stores, "m@s", 10, &all[1..2]).await;
-    check(stores, "_im", 10, &[]).await;
+    check(stores, "search.example", "", 10, &all).await;
+    check(stores, "search.example", "", 2, &all[..2]).await;
+    check(stores, "search.example", all[1], 10, &all[2..]).await;
+    check(stores, "search.example", "l", 1, &all[2..3]).await;
+    check(stores, "search.example", all[3], 10, &[]).await;
+    check(stores, "佐藤", "", 10, &all[3..]).await;
+    check(stores, "%b_", "", 10, &all[..1]).await;
+    check(stores, "m@s", "", 10, &all[1..2]).await;
+    check(stores, "_im", "", 10, &[]).await;
 
-    async fn check(stores: &Stores, part: &str, limit: usize, expected: &[&str]) {
-        let found = stores.users.search(part, limit).await.unwrap();
+    async fn check(stores: &Stores, part: &str, after: &str, limit: usize, expected: &[&str]) {
+        let found = stores.users.search(part, after, limit).await.unwrap();
         assert_eq!(found.iter().map(|user| user.email.as_str()).collect::<Vec<_>>(), expected, "{part}");
     }
 }

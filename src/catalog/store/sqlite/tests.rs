@@ -108,7 +108,7 @@ async fn damage_inside_the_file_is_named() {
     bytes[page_bytes..].fill(0xAA);
     std::fs::write(&path, bytes).unwrap();
     let outcome = match SqliteStore::open(&path) {
-        Ok(store) => store.stores().users.search("example", 100).await.map(drop),
+        Ok(store) => store.stores().users.search("example", "", 100).await.map(drop),
         Err(error) => Err(error),
     };
     let error = outcome.unwrap_err();

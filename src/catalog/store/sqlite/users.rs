@@ -29,10 +29,13 @@ impl UserStore for SqliteStore {
             .await
     }
 
-    async fn search(&self, part: &str, limit: usize) -> Result<Vec<UserRecord>, StoreError> {
-        let (part, limit) = (part.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
+    async fn search(&self, part: &str, after: &str, limit: usize) -> Result<Vec<UserRecord>, StoreError> {
+        let (part, after) = (part.to_owned(), after.to_owned());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.database
-            .read(move |tx| doc::query(tx, SEARCH, named_params! { ":part": part, ":limit": limit }))
+            .read(move |tx| {
+                doc::query(tx, SEARCH, named_params! { ":part": part, ":after": after, ":limit": limit })
+            })
             .await
     }
 

@@ -61,7 +61,8 @@ fn a_field_of_a_hundred_megabytes_is_set_aside() {
         let error = read.bad[0].clone().into_error(Format::Csv).to_string();
         assert_eq!(
             error,
-            "the length of a record is over the limit: line 2: expected at most 16777216 bytes in a record, got more"
+            "the length of a row is over the limit: line 2: expected at most 16777216 bytes in a row, got more; \
+             if a quote joins lines that belong apart, name another `quote`, else make the value shorter"
         );
     }
 }

@@ -96,10 +96,10 @@ fn a_header_alone_is_an_empty_table() {
 fn options_are_followed() {
     let text = "made by\n\"someone\nn;when;zip;price\n1;R6.1.5;007;1.50\n-;令和元年5月1日;x;2\n";
     let options = ReadOptions {
-        skip_rows: 2,
+        skip_rows: Some(2),
         null_values: Some(vec!["-".to_owned()]),
-        era_dates: true,
-        exact_decimals: true,
+        era_dates: Some(true),
+        exact_decimals: Some(true),
         types: [("zip".to_owned(), ColumnType::Int64)].into(),
         ..ReadOptions::default()
     };
