@@ -136,7 +136,7 @@ fn ours(csv: &Path, sort: Option<&str>, keep: Option<&Path>) -> Outcome<Run> {
 
 fn duckdb(peers: &Path, data: &Path, csv: &Path, sort: Option<&str>, compression: &str) -> Outcome<Run> {
     let mut command = Command::new(peers.join("python3"));
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/duckdb_copy.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/duckdb_copy.py");
     command.arg(script).arg(csv).arg(data.join("duckdb.parquet"));
     command.args(["--threads", &THREADS.to_string(), "--compression", compression]);
     if let Some(column) = sort {
@@ -157,7 +157,7 @@ fn read_run(command: &mut Command) -> Outcome<Run> {
 fn verify(data: &Path, peers: &Path) -> Outcome<()> {
     let sums = "count(*), sum(l_orderkey), sum(cast(l_extendedprice as decimal(38,2))), sum(length(l_comment)), min(l_shipdate)";
     let script = format!(
-        "import duckdb, sys\nours, theirs = (duckdb.sql(f\"select {sums} from '{{path}}'\").fetchone() for path in sys.argv[1:])\n\
+        "import duckdb, sys\nours, theirs = (duckdb.sql(f\"select {sums} from '{{path}}'\").fetchall() for path in sys.argv[1:])\n\
          print(ours)\nassert ours == theirs, (ours, theirs)"
     );
     let ours = data.join("kept/objects/datasets/*/data/*/*.parquet");

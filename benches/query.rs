@@ -29,17 +29,8 @@ const ROUNDS: usize = 15;
 /// Statements on TPC-H's `lineitem`: wide and narrow, selective and not.
 const STATEMENTS: &[(&str, &str)] = &[
     ("count", "select count(*) from lineitem"),
-    (
-        "Q1",
-        "select l_returnflag, l_linestatus, sum(l_quantity), sum(l_extendedprice), \
-         sum(l_extendedprice * (1 - l_discount)), avg(l_discount), count(*) from lineitem \
-         where l_shipdate <= date '1998-09-02' group by l_returnflag, l_linestatus order by 1, 2",
-    ),
-    (
-        "Q6",
-        "select sum(l_extendedprice * l_discount) from lineitem where l_shipdate >= date '1994-01-01' \
-         and l_shipdate < date '1995-01-01' and l_discount between 0.05 and 0.07 and l_quantity < 24",
-    ),
+    ("Q1", include_str!("../sql/bench/q1.sql")),
+    ("Q6", include_str!("../sql/bench/q6.sql")),
     ("one order", "select * from lineitem where l_orderkey = 3000000"),
     ("like", "select count(*) from lineitem where l_comment like '%special%requests%'"),
     ("top 100", "select * from lineitem order by l_extendedprice desc, l_orderkey limit 100"),
@@ -106,7 +97,7 @@ impl Ours {
     async fn import(csv: &Path, folder: &Path) -> Outcome<Self> {
         let service = Service::open(folder)?;
         // Money is exact in both.
-        let read = ReadOptions { exact_decimals: true, ..ReadOptions::default() };
+        let read = ReadOptions { exact_decimals: Some(true), ..ReadOptions::default() };
         let options = ImportOptions { read, ..ImportOptions::default() };
         let record = service.import(csv, "lineitem", options).await?;
         let manifest = service.engine.manifest(&record.current).await?;

@@ -56,7 +56,7 @@ pub(super) async fn show_file(
     show::head(&columns, rows, out)
 }
 
-async fn ask(client: &Client, file: &Path, options: &ImportOptions, out: &Out) -> Result<Value, Failure> {
+async fn ask(client: &Client, file: &Path, options: &ImportOptions, out: &mut Out) -> Result<Value, Failure> {
     readable(file)?;
     let request = client.request(Method::POST, &["datasets", "inspect"]);
     let request = if client.shares_disk() {

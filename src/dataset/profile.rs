@@ -58,6 +58,14 @@ pub struct Frequent {
     pub count: u64,
 }
 
+/// What is counted for the distinct estimate, which DataFusion has for every type but floats.
+fn counted(value: &Expr, data_type: &DataType) -> Expr {
+    match data_type.is_floating() {
+        true => cast_expr(value.clone(), DataType::Utf8),
+        false => value.clone(),
+    }
+}
+
 impl Datasets {
     /// Profiles one column of a version.
     ///
@@ -71,7 +79,7 @@ impl Datasets {
             return Ok(bare(manifest, column));
         }
         let summary = vec![
-            approx_distinct(value.clone()).alias("distinct"),
+            approx_distinct(counted(&value, &column.data_type)).alias("distinct"),
             min(value.clone()).alias("min"),
             max(value.clone()).alias("max"),
         ];

@@ -109,7 +109,8 @@ impl CheckedReader {
         for (span, bytes) in spans.iter().zip(&read) {
             self.metrics.bytes_scanned.add(bytes.len());
             if bytes.len() as u64 != span.end - span.start {
-                return Err(self.damaged("it ends too early".to_owned()));
+                let wrong_size = self.wrong_size().await;
+                return Err(wrong_size.unwrap_or_else(|| self.damaged("it ends too early".to_owned())));
             }
             if let Err(block) = written.sums.check(span.start, bytes) {
                 let reason =
@@ -163,13 +164,15 @@ impl CheckedReader {
     /// Why the store did not give bytes that the manifest says are there. Stores have many words for a
     /// range beyond the end, so the size is asked for.
     async fn unreadable(&self, cause: object_store::Error) -> Error {
+        let wrong_size = self.wrong_size().await;
+        wrong_size.unwrap_or_else(|| storage::classify(cause, self.file.path().as_ref()))
+    }
+
+    /// The damage, if the file has another size than the manifest says.
+    async fn wrong_size(&self) -> Option<Error> {
         let expected = self.written.file().byte_count;
-        match self.objects.head(self.file.path()).await {
-            Ok(object) if object.size != expected => {
-                self.damaged(format!("it has {} bytes, expected {expected}", object.size))
-            }
-            _ => storage::classify(cause, self.file.path().as_ref()),
-        }
+        let found = self.objects.head(self.file.path()).await.ok()?.size;
+        (found != expected).then(|| self.damaged(format!("it has {found} bytes, expected {expected}")))
     }
 }
 

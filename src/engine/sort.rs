@@ -8,13 +8,16 @@ use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
-use datafusion::physical_plan::ExecutionPlan as _;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::{ExecutionPlan as _, Partitioning};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
@@ -50,8 +53,24 @@ pub(super) fn sort(
     let source = Once { schema: Arc::clone(&schema), input: Mutex::new(Some(input)) };
     let source = StreamingTableExec::try_new(schema, vec![Arc::new(source)], None, [], false, None)
         .map_err(classify)?;
-    let sorted = SortExec::new(order, Arc::new(source)).execute(0, context).map_err(classify)?;
+    // Several sorts beside each other: while one sorts what it holds, or spills it, the input goes on.
+    let parts = Partitioning::RoundRobinBatch(sorts(&context));
+    let parted = RepartitionExec::try_new(Arc::new(source), parts).map_err(classify)?;
+    let sorted = SortExec::new(order.clone(), Arc::new(parted)).with_preserve_partitioning(true);
+    let merged = SortPreservingMergeExec::new(order, Arc::new(sorted));
+    let sorted = merged.execute(0, context).map_err(classify)?;
     Ok(sorted.map(|batch| batch.map_err(classify)).boxed())
+}
+
+/// How many sorts the memory there is suffices for. Each merges what it spilled with what it holds, and with
+/// less memory than this it would merge many times over.
+fn sorts(context: &TaskContext) -> usize {
+    const BYTES_PER_SORT: usize = 128 << 20;
+    let wanted = context.session_config().target_partitions();
+    match context.memory_pool().memory_limit() {
+        MemoryLimit::Finite(bytes) => wanted.min(bytes / BYTES_PER_SORT).max(1),
+        MemoryLimit::Infinite | MemoryLimit::Unknown => wanted,
+    }
 }
 
 /// A stream as a source of a plan that is executed once.

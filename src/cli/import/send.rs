@@ -98,7 +98,11 @@ pub(super) async fn import(
 }
 
 /// What a new version of the dataset would be; `None` when there is no such dataset yet.
-pub(super) async fn dry_run(cargo: Cargo<'_>, client: &Client, out: &Out) -> Result<Option<Value>, Failure> {
+pub(super) async fn dry_run(
+    cargo: Cargo<'_>,
+    client: &Client,
+    out: &mut Out,
+) -> Result<Option<Value>, Failure> {
     let title = cargo.title();
     let Some(id) = find_any(client, &title).await? else { return Ok(None) };
     let request = client.request(Method::POST, &["datasets", &id, "reimport", "dry-run"]);

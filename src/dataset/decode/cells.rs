@@ -41,6 +41,15 @@ impl Cells {
         self.rows.push(Row { line, start: offset(start), end: offset(end) });
     }
 
+    /// The cells of one column as bytes, row by row, with what the format says of each.
+    pub(super) fn column(&self, column: usize) -> impl Iterator<Item = (&[u8], Kind)> {
+        let (bytes, columns) = (self.text.as_bytes(), self.columns.max(1));
+        let fields = self.fields.get(column..).unwrap_or_default().iter().step_by(columns);
+        let kinds = self.kinds.get(column..).unwrap_or_default().iter().step_by(columns);
+        let kinds = kinds.copied().chain(std::iter::repeat(Kind::Plain));
+        fields.zip(kinds).map(move |((start, end), kind)| (&bytes[*start as usize..*end as usize], kind))
+    }
+
     /// The cell's text.
     pub(super) fn get(&self, row: usize, column: usize) -> &str {
         let (start, end) = self.fields[row * self.columns + column];

@@ -140,7 +140,7 @@ impl View<'_> {
                 true
             }
             Some(text) => {
-                let value = parse(text.as_bytes());
+                let value = parse(text);
                 builder.append_option(value);
                 value.is_some()
             }
@@ -151,7 +151,7 @@ impl View<'_> {
     fn booleans(&mut self) -> BooleanArray {
         let mut builder = BooleanBuilder::with_capacity(self.cells.rows.len());
         self.each(|text| {
-            let value = text.and_then(|text| values::boolean(text.as_bytes()));
+            let value = text.and_then(values::boolean);
             builder.append_option(value);
             text.is_none() || value.is_some()
         });
@@ -159,28 +159,25 @@ impl View<'_> {
     }
 
     fn strings(&mut self) -> arrow::array::StringArray {
-        let bytes = self.column_bytes();
-        let mut builder = StringBuilder::with_capacity(self.cells.rows.len(), bytes);
+        let cells = self.cells;
+        let bytes = cells.text.len() / cells.columns.max(1);
+        let mut builder = StringBuilder::with_capacity(cells.rows.len(), bytes);
+        let mut row = 0;
+        let index = self.index;
         self.each(|text| {
-            builder.append_option(text);
+            builder.append_option(text.map(|_| cells.get(row, index)));
+            row += 1;
             true
         });
         builder.finish()
     }
 
-    fn column_bytes(&self) -> usize {
-        let fields = self.cells.fields.iter().skip(self.index).step_by(self.cells.columns.max(1));
-        fields.map(|(start, end)| (end - start) as usize).sum()
-    }
-
     /// Gives `take` every cell, `None` for null, and notes the rows where it answers `false`.
     #[inline]
-    fn each(&mut self, mut take: impl FnMut(Option<&str>) -> bool) {
+    fn each(&mut self, mut take: impl FnMut(Option<&[u8]>) -> bool) {
         let cells = self.cells;
-        for row in 0..cells.rows.len() {
-            let text = cells.get(row, self.index);
-            let kind = cells.kind(row, self.index);
-            let cell = (kind != Kind::Null && !self.plan.nulls.has(text.as_bytes())).then_some(text);
+        for (row, (text, kind)) in cells.column(self.index).enumerate() {
+            let cell = (kind != Kind::Null && !self.plan.nulls.has(text)).then_some(text);
             let fits = take(cell) && (cell.is_none() || self.loose || written_as(kind, self.column_type));
             if !fits {
                 self.missed.push(row);

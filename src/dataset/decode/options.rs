@@ -32,7 +32,7 @@ pub struct ReadOptions {
     pub datetime_columns: Vec<String>,
     /// Columns that only a former import named: a newer file may be without them.
     #[serde(skip)]
-    pub(crate) may_be_absent: BTreeSet<String>,
+    pub may_be_absent: BTreeSet<String>,
 }
 
 impl ReadOptions {

@@ -145,7 +145,8 @@ impl Work<'_> {
         }
     }
 
-    #[inline]
+    // Called for every field of every file: what is rare stands apart, so that the rest fits into the loop.
+    #[inline(always)]
     fn field(&mut self, start: usize) -> FieldEnd {
         if self.grammar.quote.is_some() && self.bytes.get(start).copied() == self.grammar.quote {
             return self.quoted(start);
@@ -155,7 +156,7 @@ impl Work<'_> {
     }
 
     /// The field `start..end`, where `end` is its delimiter, its terminator or the end of all.
-    #[inline]
+    #[inline(always)]
     fn end_field(&self, start: usize, end: usize, fault: Option<&'static str>) -> FieldEnd {
         let last = self.bytes.get(end) != Some(&self.grammar.delimiter);
         let text_end = if last && end > start && self.bytes[end - 1] == b'\r' { end - 1 } else { end };
@@ -163,6 +164,7 @@ impl Work<'_> {
         FieldEnd { start: offset(start), end: offset(text_end), next, last, fault }
     }
 
+    #[inline(never)]
     fn quoted(&mut self, open: usize) -> FieldEnd {
         let Some(close) = self.grammar.closing_quote(self.bytes, open) else {
             let fault = Some("a quote opened here is never closed");
@@ -231,7 +233,7 @@ impl<'a> Marks<'a> {
     }
 
     /// The first mark at or after `from`, or the end. `from` never goes back.
-    #[inline]
+    #[inline(always)]
     fn next_from(&mut self, from: usize) -> usize {
         if from >= self.block + 8 {
             self.load(from);
@@ -249,21 +251,23 @@ impl<'a> Marks<'a> {
         place
     }
 
-    #[inline]
+    #[inline(always)]
     fn load(&mut self, block: usize) {
         self.block = block;
-        let word = match self.bytes.get(block..block + 8).and_then(|bytes| bytes.try_into().ok()) {
-            Some(bytes) => u64::from_le_bytes(bytes),
-            None => {
-                // NUL is no mark, so the padding finds nothing.
-                let mut padded = [0; 8];
-                let tail = self.bytes.get(block..).unwrap_or_default();
-                padded[..tail.len()].copy_from_slice(tail);
-                u64::from_le_bytes(padded)
-            }
+        let word = match self.bytes.get(block..).and_then(<[u8]>::first_chunk) {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => last_word(self.bytes.get(block..).unwrap_or_default()),
         };
         self.found = zero_bytes(word ^ self.delimiters) | zero_bytes(word ^ self.terminators);
     }
+}
+
+/// The last bytes of a text. NUL is no mark, so the padding finds nothing.
+#[inline(never)]
+fn last_word(tail: &[u8]) -> u64 {
+    let mut padded = [0; 8];
+    padded[..tail.len()].copy_from_slice(tail);
+    u64::from_le_bytes(padded)
 }
 
 /// The highest bit of each byte that is zero, exactly.

@@ -24,8 +24,10 @@ use crate::error::Error;
 const SAMPLE_ROWS: usize = 8192;
 /// From this share of different values on, a dictionary of a whole row group would overflow.
 const DISTINCT_SHARE_NO_DICTIONARY: f64 = 0.8;
-/// From this share of different values on, a column looks like one of keys.
-const DISTINCT_SHARE_KEY: f64 = 0.5;
+/// From this share of different values on, a column looks like one of keys. A filter answers only where a
+/// row group lacks values that other groups have: half of them or more, when 262,144 rows are drawn from
+/// 378,000 values or more, of which a sample of 8,192 shows 98.9 % different ones.
+const DISTINCT_SHARE_KEY: f64 = 0.985;
 /// Keys are short: longer text is not looked up by equality.
 const KEY_BYTES_MAX: usize = 64;
 /// One wrong answer in twenty reads a row group in vain, for six bits a value instead of ten.

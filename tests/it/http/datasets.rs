@@ -242,5 +242,10 @@ async fn a_profile_tells_what_values_are_like() {
     assert_eq!(names, ["day", "shop", "amount"]);
     assert_eq!(all[1]["frequent"][0], json!({ "value": "本店", "count": 2 }));
     assert_eq!((&all[0]["min"], &all[0]["max"]), (&json!("2024-01-05"), &json!("2024-01-06")));
+    // Floats have no sketch of their own.
+    let id = app.dataset(&ana, "rates", "rate\n0.5\n0.25\n0.5\n").await;
+    let rate = app.get(&format!("/api/datasets/{id}/columns/rate/profile")).by(&ana).send().await.data(200);
+    assert_eq!((&rate["type"], &rate["distinct_estimate"]), (&json!("float64"), &json!(2)));
+    assert_eq!((&rate["min"], &rate["max"]), (&json!("0.25"), &json!("0.5")));
     app.get(&format!("{path}/columns/nowhere/profile")).by(&ana).send().await.refused(404, "NOT_FOUND");
 }

@@ -56,8 +56,8 @@ impl UserStore for Counted<dyn UserStore> {
         self.next().by_email(email).await
     }
 
-    async fn search(&self, part: &str, limit: usize) -> Result<Vec<UserRecord>> {
-        self.next().search(part, limit).await
+    async fn search(&self, part: &str, after: &str, limit: usize) -> Result<Vec<UserRecord>> {
+        self.next().search(part, after, limit).await
     }
 
     async fn put(&self, record: UserRecord) -> Result<u64> {
