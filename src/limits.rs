@@ -27,6 +27,22 @@ pub const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 /// Tables that one statement may name.
 pub const TABLES_PER_STATEMENT_MAX: usize = 64;
 
+/// Parts of a statement (expressions, SELECTs, set operations) when its common table expressions are written
+/// out where they are used. Values in an IN list count as nothing.
+pub const STATEMENT_NODES_MAX: u64 = 10_000;
+
+/// How deep an expression of a statement may be; `a + b + c` is two deep.
+pub const EXPRESSION_DEPTH_MAX: usize = 256;
+
+/// UNION, EXCEPT and INTERSECT of one query.
+pub const SET_OPERATIONS_MAX: u64 = 256;
+
+/// Columns that one SELECT may list.
+pub const COLUMNS_PER_RESULT_MAX: u64 = 2_000;
+
+/// Groupings that one GROUP BY may stand for.
+pub const GROUPING_SETS_MAX: u64 = 64;
+
 /// Columns of a dataset.
 pub const COLUMNS_MAX: usize = 10_000;
 

@@ -13,6 +13,8 @@
 //! be forgotten by one. This stage must not know HTTP, formats, or how datasets are made.
 
 mod classify;
+mod deep;
+mod guard;
 mod manifests;
 mod near;
 mod reader;
@@ -52,6 +54,7 @@ use crate::catalog::manifest::Manifest;
 use crate::catalog::record::VersionRecord;
 use crate::error::{Error, Result};
 use classify::classify;
+use deep::Deep;
 use manifests::Manifests;
 use session::Sessions;
 use stream::{Deadline, Run, Running};
@@ -102,7 +105,7 @@ impl Engine {
             let (state, plan) = self.plan(&spec).await?;
             Box::pin(start(state, plan, spec.limits.rows, deadline, run)).await
         };
-        deadline.bound(Box::pin(planning)).await
+        deadline.bound(Deep::new(planning)).await
     }
 
     /// The manifest of a version, verified against its record.

@@ -12,6 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 use super::classify::classify;
+use super::{deep, guard};
 use crate::error::{Error, Place, Result};
 use crate::limits;
 
@@ -36,8 +37,8 @@ pub(super) struct TableName {
 /// Parses `text`.
 ///
 /// # Errors
-/// `OverLimit` for a text that is too long or names too many tables, `InvalidSql` for one that is no
-/// statement or several, `NotSupported` for a statement that is not a query.
+/// `OverLimit` for a text that is too long, names too many tables or would cost too much to plan,
+/// `InvalidSql` for one that is no statement or several, `NotSupported` for a statement that is not a query.
 pub(super) fn parse(text: &str) -> Result<Statement> {
     if text.len() > limits::STATEMENT_BYTES_MAX {
         return Err(Error::OverLimit(format!(
@@ -46,6 +47,11 @@ pub(super) fn parse(text: &str) -> Result<Statement> {
             limits::STATEMENT_BYTES_MAX
         )));
     }
+    // Walking and dropping a tree recurses; a chain of thirty thousand terms is a tree that deep.
+    deep::on_deep_stack(|| parse_deep(text))
+}
+
+fn parse_deep(text: &str) -> Result<Statement> {
     let mut statements = DFParserBuilder::new(text)
         .with_dialect(&GenericDialect {})
         .with_recursion_limit(DEPTH_MAX)
@@ -59,7 +65,9 @@ pub(super) fn parse(text: &str) -> Result<Statement> {
             place: None,
         });
     };
-    let tables = tables(query(&parsed)?)?;
+    let query = query(&parsed)?;
+    let tables = tables(query)?;
+    guard::check(query)?;
     Ok(Statement { parsed, tables })
 }
 

@@ -405,3 +405,33 @@ async fn a_sort_fails_with_what_its_input_failed_with() {
     let error = fixture.engine.sort(trips(0..1).schema(), input, &["x".to_owned()]).err().unwrap();
     assert_eq!(error.to_string(), "there is no column `x` to sort by");
 }
+
+/// Each as large as the guard lets through.
+#[tokio::test]
+async fn the_largest_statements_that_are_accepted_run() {
+    let fixture = Fixture::new().await;
+    let many = |count: usize, separator: &str, item: &dyn Fn(usize) -> String| {
+        (0..count).map(item).collect::<Vec<_>>().join(separator)
+    };
+    check(&fixture, &format!("select {}", many(250, "+", &|_| "1".to_owned())), "250").await;
+    check(&fixture, &format!("select length({})", many(250, "||", &|_| "'a'".to_owned())), "250").await;
+    let ors = many(250, " or ", &|n| format!("id = {n}"));
+    check(&fixture, &format!("select count(*) from trips where {ors}"), "10").await;
+    let list = many(8_000, ",", &|n| n.to_string());
+    check(&fixture, &format!("select count(*) from trips where id in ({list})"), "10").await;
+    let unions = many(250, " union all ", &|n| format!("select {n} as n"));
+    check(&fixture, &format!("select sum(n) from ({unions})"), "31125").await;
+    let columns = many(2_000, ",", &|n| format!("{n} as c{n}"));
+    check(&fixture, &format!("select c1999 from (select {columns})"), "1999").await;
+    let joins = many(20, " join ", &|n| match n {
+        0 => "trips t0".to_owned(),
+        n => format!("trips t{n} on t0.id = t{n}.id"),
+    });
+    check(&fixture, &format!("select count(*) from {joins}"), "10").await;
+
+    async fn check(fixture: &Fixture, statement: &str, expected: &str) {
+        let started = &statement[..statement.len().min(60)];
+        let got = answer(fixture, statement).await.unwrap_or_else(|error| panic!("{started}: {error}"));
+        assert_eq!(got, [expected], "{started}");
+    }
+}

@@ -1,0 +1,32 @@
+//! A stack for work that recurses as deep as a statement is nested.
+//!
+//! Why: parsing, walking, planning and dropping a statement recurse, a worker thread's stack has 2 MiB, and a
+//! stack that overflows ends the process with everybody's queries in it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Enough for the deepest tree that the longest text makes. Only what is touched is ever backed by memory.
+const STACK_BYTES: usize = 256 << 20;
+
+/// Runs `work` on a stack of its own.
+pub(super) fn on_deep_stack<T>(work: impl FnOnce() -> T) -> T {
+    stacker::grow(STACK_BYTES, work)
+}
+
+/// A future whose every step runs on a stack of its own.
+pub(super) struct Deep<'a, T>(Pin<Box<dyn Future<Output = T> + Send + 'a>>);
+
+impl<'a, T> Deep<'a, T> {
+    pub(super) fn new(work: impl Future<Output = T> + Send + 'a) -> Self {
+        Self(Box::pin(work))
+    }
+}
+
+impl<T> Future for Deep<'_, T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        on_deep_stack(|| self.0.as_mut().poll(cx))
+    }
+}
