@@ -300,10 +300,6 @@ mod tests {
         check(&format!("select {}", many(20_000, ",", |_| "1".to_owned())), "20000 columns");
         check(&format!("select {}1{}", "(".repeat(20_000), ")".repeat(20_000)), "50 levels");
         check(&format!("select * from t where x in ({})", many(6_000, ",", |n| format!("{n}+1"))), "parts");
-        check(
-            &format!("select {} 1 {}", "case when true then ".repeat(2_000), "end ".repeat(2_000)),
-            "levels",
-        );
         check(&format!("values {}", many(12_000, ",", |_| "(1)".to_owned())), "parts");
 
         #[track_caller]
