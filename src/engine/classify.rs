@@ -312,6 +312,10 @@ fn io(error: std::io::Error) -> Error {
     if error.kind() == std::io::ErrorKind::StorageFull {
         return Error::StorageFull("temporary rows of the query".to_owned());
     }
+    // The writer of spilled rows knows only I/O errors, and hands the disk manager's refusal on as one.
+    if error.to_string().contains("max_temp_directory_size") {
+        return Error::OverLimit("the query needs more spill space than there is".to_owned());
+    }
     Error::internal(error)
 }
 

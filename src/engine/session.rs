@@ -8,6 +8,7 @@ use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
     MemorySchemaProvider, SchemaProvider, TableProvider,
 };
+use datafusion::common::config::SpillCompression;
 use datafusion::execution::context::{SQLOptions, SessionState};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
@@ -47,6 +48,8 @@ impl Sessions {
         options.optimizer.expand_views_at_output = true;
         options.execution.parquet.enable_page_index = true;
         options.execution.parquet.bloom_filter_on_read = true;
+        // Rows that wait on disk take half the space, and the limit on it lasts twice as long.
+        options.execution.spill_compression = SpillCompression::Lz4Frame;
         options.execution.time_zone = Some(config.time_zone.clone());
         let template = SessionStateBuilder::new()
             .with_config(session)

@@ -435,3 +435,23 @@ async fn the_largest_statements_that_are_accepted_run() {
         assert_eq!(got, [expected], "{started}");
     }
 }
+
+#[tokio::test]
+async fn a_sort_past_the_spill_space_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+    let mut config = EngineConfig::new(folder.path().to_owned());
+    config.memory_bytes_max = 32 << 20;
+    config.spill_bytes_max = 1 << 20;
+    let engine = Engine::new(config, objects).unwrap();
+    let batch = |n: i64| {
+        let keys = Int64Array::from_iter_values((0..8192).map(|row| (row * 7919 + n * 104_729) % 1_000_003));
+        let texts = StringArray::from_iter_values((0..8192).map(|row| format!("{:0>90}", row * 7919 + n)));
+        RecordBatch::try_from_iter([("k", Arc::new(keys) as _), ("t", Arc::new(texts) as _)]).unwrap()
+    };
+    let input = futures::stream::iter((0..200).map(move |n| Ok(batch(n)))).boxed();
+    let sorted = engine.sort(batch(0).schema(), input, &["k".to_owned()]).unwrap();
+    let error = sorted.try_for_each(|_| std::future::ready(Ok(()))).await.unwrap_err();
+    assert_eq!(error.code(), Code::OverLimit, "{error:?}");
+    assert!(error.to_string().contains("spill space"), "{error}");
+}
