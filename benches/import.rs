@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use shirabe::dataset::import::ImportOptions;
-use shirabe_benches::{Outcome, Service, THREADS, argument, data_folder};
+use shirabe_benches::{Outcome, Service, THREADS, argument, data_folder, runtime};
 
 const ROUNDS: usize = 5;
 
@@ -110,9 +110,7 @@ fn report(runs: &[(&str, Vec<Run>)]) {
 }
 
 fn median(runs: &[Run]) -> f64 {
-    let mut rates: Vec<f64> = runs.iter().map(|run| run.mb_per_s).collect();
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
+    shirabe_benches::median(runs.iter().map(|run| run.mb_per_s).collect(), f64::total_cmp)
 }
 
 /// From the slowest to the fastest, in percent of the median.
@@ -258,7 +256,7 @@ fn import(csv: &Path, sort: Option<String>, keep: Option<PathBuf>) -> Outcome<Ru
     if folder != temporary.path() && folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+    let runtime = runtime()?;
     let csv = csv.canonicalize()?;
     let bytes = fs::metadata(&csv)?.len();
     runtime.block_on(async {

@@ -41,6 +41,21 @@ pub fn argument(name: &str) -> Option<String> {
     arguments.nth(1)
 }
 
+/// Threads for asynchronous work, as many as every peer has.
+///
+/// # Errors
+/// When they cannot be started.
+pub fn runtime() -> Outcome<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?)
+}
+
+/// The middle one, of at least one.
+#[must_use]
+pub fn median<T: Copy>(mut values: Vec<T>, order: impl FnMut(&T, &T) -> std::cmp::Ordering) -> T {
+    values.sort_unstable_by(order);
+    values[values.len() / 2]
+}
+
 /// The service on a folder, without its doors.
 #[derive(Debug)]
 pub struct Service {

@@ -22,7 +22,7 @@ use shirabe::dataset::decode::ReadOptions;
 use shirabe::dataset::import::ImportOptions;
 use shirabe::engine::Request;
 use shirabe::ids::QueryId;
-use shirabe_benches::{Outcome, Service, THREADS, argument, data_folder};
+use shirabe_benches::{Outcome, Service, THREADS, argument, data_folder, median, runtime};
 
 const ROUNDS: usize = 15;
 
@@ -39,7 +39,7 @@ const STATEMENTS: &[(&str, &str)] = &[
 
 fn main() -> Outcome<()> {
     let csv = argument("--csv").map_or_else(|| data_folder().join("sf1/lineitem.csv"), PathBuf::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
+    let runtime = runtime()?;
     runtime.block_on(compare(&csv.canonicalize()?))
 }
 
@@ -64,7 +64,8 @@ async fn compare(csv: &Path) -> Outcome<()> {
                 again.push(times[2]);
             }
         }
-        let (served, plain, again) = (median(served), median(plain), median(again));
+        let (served, plain, again) =
+            (median(served, Ord::cmp), median(plain, Ord::cmp), median(again, Ord::cmp));
         let (ratio, control) = (served.div_duration_f64(plain), again.div_duration_f64(plain));
         product = (product.0 * ratio, product.1 * control);
         println!("{name:<10} {served:>10.2?} {plain:>10.2?} {ratio:>7.3} {control:>8.3}");
@@ -80,11 +81,6 @@ async fn compare(csv: &Path) -> Outcome<()> {
         product.1.powf(root)
     );
     Ok(())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
 }
 
 /// Our engine over an imported dataset.

@@ -22,14 +22,14 @@ use shirabe::clock::Timestamp;
 use shirabe::dataset::import::ImportOptions;
 use shirabe::engine::Request;
 use shirabe::ids::QueryId;
-use shirabe_benches::{Outcome, Service};
+use shirabe_benches::{Outcome, Service, median, runtime};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const RUNS: usize = 500;
 const STATEMENT: &str = "select count(*) from dataset_7";
 
 fn main() -> Outcome<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         let few = measure(10).await?;
         let many = measure(1000).await?;
@@ -65,12 +65,7 @@ async fn measure(count: usize) -> Outcome<(Duration, Duration)> {
         running.push(started.elapsed());
         assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
     }
-    Ok((median(resolving), median(running)))
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+    Ok((median(resolving, Ord::cmp), median(running, Ord::cmp)))
 }
 
 /// A hundred rows of ten columns.

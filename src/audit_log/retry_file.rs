@@ -105,6 +105,7 @@ impl Lines {
             |line: &&Vec<u8>| line.ends_with(b"\n") && serde_json::from_slice::<AuditRecord>(line).is_ok();
         let kept: Vec<&Vec<u8>> = found.iter().filter(whole).collect();
         let kept_bytes: usize = kept.iter().map(|line| line.len()).sum();
+        lines.waiting = kept.len();
         if kept_bytes as u64 != lines.end {
             for line in found.iter().filter(|line| line.ends_with(b"\n") && !whole(line)) {
                 let line = String::from_utf8_lossy(line);
@@ -112,7 +113,6 @@ impl Lines {
             }
             lines.replace(&kept.into_iter().flatten().copied().collect::<Vec<u8>>())?;
         }
-        lines.waiting = lines.read(usize::MAX)?.len();
         Ok(lines)
     }
 

@@ -31,7 +31,7 @@ pub(super) async fn run(args: InspectArgs, client: &Client, out: &mut Out) -> Re
     let options = ImportOptions::reading(args.read.options()?);
     if args.json {
         let inspection = ask(client, &args.file, &options, out).await?;
-        return out.line(format_args!("{inspection:#}"));
+        return show::json(&inspection, out);
     }
     show_file(client, &args.file, &options, out).await
 }

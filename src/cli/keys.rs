@@ -70,9 +70,6 @@ async fn list(user: Option<&str>, json: bool, client: &Client, out: &mut Out) ->
         request = request.query(&[("user_id", owner)]);
     }
     let keys: Vec<Value> = client.fetch(request).await?;
-    if json {
-        return out.line(format_args!("{:#}", Value::Array(keys)));
-    }
     let columns = [
         ("NAME", "name"),
         ("SCOPE", "scope"),
@@ -80,7 +77,7 @@ async fn list(user: Option<&str>, json: bool, client: &Client, out: &mut Out) ->
         ("EXPIRES", "expires_at"),
         ("ID", "key_id"),
     ];
-    show::list(&columns, &keys, out)
+    show::list_or_json(&columns, keys, json, out)
 }
 
 async fn owner(email: Option<&str>, client: &Client) -> Result<Option<String>, Failure> {

@@ -28,6 +28,21 @@ pub(super) fn list(columns: &[Column], items: &[Value], out: &mut Out) -> Result
     draw(&table, out)
 }
 
+/// Shows items as [`list`] does or, for programs, as the API's JSON.
+pub(super) fn list_or_json(
+    columns: &[Column],
+    items: Vec<Value>,
+    json: bool,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    if json { self::json(&Value::Array(items), out) } else { list(columns, &items, out) }
+}
+
+/// The API's JSON, indented.
+pub(super) fn json(value: &Value, out: &mut Out) -> Result<(), Failure> {
+    out.line(format_args!("{value:#}"))
+}
+
 /// Shows the fields of one thing as [`facts`]; those that are absent or empty are left out.
 pub(super) fn record(fields: &[Column], item: &Value, out: &mut Out) -> Result<(), Failure> {
     let facts: Vec<_> = fields.iter().map(|(title, field)| (*title, text(lookup(item, field)))).collect();

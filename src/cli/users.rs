@@ -109,12 +109,9 @@ async fn add(args: AddArgs, client: &Client, out: &mut Out) -> Result<(), Failur
 
 async fn list(client: &Client, json: bool, out: &mut Out) -> Result<(), Failure> {
     let users = client.list(&["users"], &[("all", "true")]).await?;
-    if json {
-        return out.line(format_args!("{:#}", Value::Array(users)));
-    }
     let columns =
         [("EMAIL", "email"), ("NAME", "name"), ("ROLE", "role"), ("DISABLED", "disabled"), ("ID", "id")];
-    show::list(&columns, &users, out)
+    show::list_or_json(&columns, users, json, out)
 }
 
 async fn set(client: &Client, email: &str, change: &Value) -> Result<(), Failure> {

@@ -88,7 +88,7 @@ fn by_reference(error: &DataFusionError, place: Option<Place>) -> Error {
         )),
         E::ArrowError(cause, _) => arrow_by_reference(cause),
         E::ParquetError(cause) => parquet_by_reference(cause),
-        E::IoError(cause) => io(cause.kind().into()),
+        E::IoError(cause) => io_by_reference(cause).unwrap_or_else(|| Error::internal(cause.to_string())),
         E::ObjectStore(cause) => unavailable(cause.to_string().into()),
         E::External(_)
         | E::Internal(_)
@@ -307,16 +307,18 @@ fn object(error: object_store::Error) -> Error {
     storage::classify(error, DATA_FILE)
 }
 
-/// Only spilling reads and writes files itself.
 fn io(error: std::io::Error) -> Error {
+    io_by_reference(&error).unwrap_or_else(|| Error::internal(error))
+}
+
+/// What a caller can act on. Only spilling reads and writes files itself.
+fn io_by_reference(error: &std::io::Error) -> Option<Error> {
     if error.kind() == std::io::ErrorKind::StorageFull {
-        return Error::StorageFull("temporary rows of the query".to_owned());
+        return Some(Error::StorageFull("temporary rows of the query".to_owned()));
     }
     // The writer of spilled rows knows only I/O errors, and hands the disk manager's refusal on as one.
-    if error.to_string().contains("max_temp_directory_size") {
-        return Error::OverLimit("the query needs more spill space than there is".to_owned());
-    }
-    Error::internal(error)
+    let is_full = error.to_string().contains("max_temp_directory_size");
+    is_full.then(|| Error::OverLimit("the query needs more spill space than there is".to_owned()))
 }
 
 fn external(cause: Box<dyn std::error::Error + Send + Sync>) -> Error {

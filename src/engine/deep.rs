@@ -7,14 +7,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// Enough for the deepest tree that the longest text makes. Only what is touched is ever backed by memory.
-const STACK_BYTES: usize = 256 << 20;
+const NEEDED_BYTES: usize = 256 << 20;
+/// What may be in use before `work` is called again from within itself.
+const SPARE_BYTES: usize = 4 << 20;
 
-/// Runs `work` on a stack of its own.
+/// Runs `work` with a deep stack: on one of its own, unless this one is.
 pub(super) fn on_deep_stack<T>(work: impl FnOnce() -> T) -> T {
-    stacker::grow(STACK_BYTES, work)
+    stacker::maybe_grow(NEEDED_BYTES, NEEDED_BYTES + SPARE_BYTES, work)
 }
 
-/// A future whose every step runs on a stack of its own.
+/// A future whose every step runs on a deep stack.
 pub(super) struct Deep<'a, T>(Pin<Box<dyn Future<Output = T> + Send + 'a>>);
 
 impl<'a, T> Deep<'a, T> {

@@ -237,11 +237,7 @@ fn is_literal(expr: &Expr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::statement;
-
-    /// `item` for each of `count`, joined.
-    fn many(count: usize, separator: &str, item: impl Fn(usize) -> String) -> String {
-        (0..count).map(item).collect::<Vec<_>>().join(separator)
-    }
+    use super::super::testing::joined as many;
 
     #[test]
     fn what_people_write_passes() {

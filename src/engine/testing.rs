@@ -142,6 +142,11 @@ fn column_stats(column: &ArrayRef) -> ColumnStats {
     ColumnStats { null_count: column.null_count() as u64, min, max }
 }
 
+/// `item` of each number below `count`, joined: long statements.
+pub(crate) fn joined(count: usize, separator: &str, item: impl Fn(usize) -> String) -> String {
+    (0..count).map(item).collect::<Vec<_>>().join(separator)
+}
+
 /// A manifest without files or columns.
 pub(crate) fn empty_manifest() -> Manifest {
     Manifest {

@@ -10,7 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 
-use super::testing::{self, Fixture, text, trips};
+use super::testing::{self, Fixture, joined as many, text, trips};
 use super::*;
 use crate::clock::Timestamp;
 use crate::error::{Code, Place};
@@ -362,12 +362,8 @@ async fn a_dataset_without_rows_is_an_empty_table() {
     assert_eq!(text(fixture.engine.run(spec).await.unwrap()).await.unwrap(), ["0|NULL"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sorts_more_than_fits_into_memory() {
-    let folder = tempfile::tempdir().unwrap();
-    let objects: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
-    // 200 batches of 8,192 rows of about 100 bytes are 160 MB; the pool has 32.
-    let engine = testing::engine(&folder, &objects, 32 << 20);
+/// Sorts 200 batches of 8,192 rows of about 100 bytes, some of them with no key.
+fn sort_160_mb(engine: &Engine) -> Batches {
     let batch = |n: i64| {
         let keys = (0..8192).map(|row| (row * 7919 + n * 104_729) % 1_000_003);
         let keys = Int64Array::from_iter(keys.map(|key| (key % 1000 != 0).then_some(key)));
@@ -375,7 +371,15 @@ async fn sorts_more_than_fits_into_memory() {
         RecordBatch::try_from_iter([("k", Arc::new(keys) as _), ("t", Arc::new(texts) as _)]).unwrap()
     };
     let input = futures::stream::iter((0..200).map(move |n| Ok(batch(n)))).boxed();
-    let sorted = engine.sort(batch(0).schema(), input, &["k".to_owned()]).unwrap();
+    engine.sort(batch(0).schema(), input, &["k".to_owned()]).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sorts_more_than_fits_into_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let objects: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+    let engine = testing::engine(&folder, &objects, 32 << 20);
+    let sorted = sort_160_mb(&engine);
     let (mut rows, mut last, mut nulls_began) = (0, i64::MIN, false);
     let mut sorted = std::pin::pin!(sorted);
     while let Some(batch) = sorted.try_next().await.unwrap() {
@@ -410,20 +414,17 @@ async fn a_sort_fails_with_what_its_input_failed_with() {
 #[tokio::test]
 async fn the_largest_statements_that_are_accepted_run() {
     let fixture = Fixture::new().await;
-    let many = |count: usize, separator: &str, item: &dyn Fn(usize) -> String| {
-        (0..count).map(item).collect::<Vec<_>>().join(separator)
-    };
-    check(&fixture, &format!("select {}", many(250, "+", &|_| "1".to_owned())), "250").await;
-    check(&fixture, &format!("select length({})", many(250, "||", &|_| "'a'".to_owned())), "250").await;
-    let ors = many(250, " or ", &|n| format!("id = {n}"));
+    check(&fixture, &format!("select {}", many(250, "+", |_| "1".to_owned())), "250").await;
+    check(&fixture, &format!("select length({})", many(250, "||", |_| "'a'".to_owned())), "250").await;
+    let ors = many(250, " or ", |n| format!("id = {n}"));
     check(&fixture, &format!("select count(*) from trips where {ors}"), "10").await;
-    let list = many(8_000, ",", &|n| n.to_string());
+    let list = many(8_000, ",", |n| n.to_string());
     check(&fixture, &format!("select count(*) from trips where id in ({list})"), "10").await;
-    let unions = many(250, " union all ", &|n| format!("select {n} as n"));
+    let unions = many(250, " union all ", |n| format!("select {n} as n"));
     check(&fixture, &format!("select sum(n) from ({unions})"), "31125").await;
-    let columns = many(2_000, ",", &|n| format!("{n} as c{n}"));
+    let columns = many(2_000, ",", |n| format!("{n} as c{n}"));
     check(&fixture, &format!("select c1999 from (select {columns})"), "1999").await;
-    let joins = many(20, " join ", &|n| match n {
+    let joins = many(20, " join ", |n| match n {
         0 => "trips t0".to_owned(),
         n => format!("trips t{n} on t0.id = t{n}.id"),
     });
@@ -444,13 +445,7 @@ async fn a_sort_past_the_spill_space_says_so() {
     config.memory_bytes_max = 32 << 20;
     config.spill_bytes_max = 1 << 20;
     let engine = Engine::new(config, objects).unwrap();
-    let batch = |n: i64| {
-        let keys = Int64Array::from_iter_values((0..8192).map(|row| (row * 7919 + n * 104_729) % 1_000_003));
-        let texts = StringArray::from_iter_values((0..8192).map(|row| format!("{:0>90}", row * 7919 + n)));
-        RecordBatch::try_from_iter([("k", Arc::new(keys) as _), ("t", Arc::new(texts) as _)]).unwrap()
-    };
-    let input = futures::stream::iter((0..200).map(move |n| Ok(batch(n)))).boxed();
-    let sorted = engine.sort(batch(0).schema(), input, &["k".to_owned()]).unwrap();
+    let sorted = sort_160_mb(&engine);
     let error = sorted.try_for_each(|_| std::future::ready(Ok(()))).await.unwrap_err();
     assert_eq!(error.code(), Code::OverLimit, "{error:?}");
     assert!(error.to_string().contains("spill space"), "{error}");

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions};
 
-use crate::block_sums::BlockSums;
 use crate::error::Error;
 
 pub mod durable_local;
@@ -27,8 +26,7 @@ pub use upload::{Upload, Written};
 /// # Errors
 /// `StorageFull`, `Unavailable`, or `Internal` when the key is taken, which a unique key never is.
 pub async fn put_new(store: &Arc<dyn ObjectStore>, key: &Path, bytes: Bytes) -> Result<Written, Error> {
-    let written =
-        Written { byte_count: bytes.len() as u64, blake3: hash(&bytes), sums: BlockSums::of(&bytes) };
+    let written = Written { byte_count: bytes.len() as u64, blake3: hash(&bytes) };
     let options = PutOptions::from(PutMode::Create);
     store.put_opts(key, bytes.into(), options).await.map_err(|cause| classify(cause, key.as_ref()))?;
     Ok(written)

@@ -19,7 +19,6 @@ pub struct Written {
     pub byte_count: u64,
     /// Lower-case hexadecimal BLAKE3 of all bytes.
     pub blake3: String,
-    pub sums: BlockSums,
 }
 
 /// An object being written. It appears under its key only with [`Upload::finish`]; dropped before that,
@@ -67,19 +66,19 @@ impl Upload {
         Ok(())
     }
 
-    /// Makes the object appear, durably.
+    /// Makes the object appear, durably, and returns the sums of its blocks as well.
     ///
     /// # Errors
     /// `StorageFull` or `Unavailable`: the object then does not exist, or its outcome is unknown, in
     /// which case nothing names it and the collector removes it.
-    pub async fn finish(mut self) -> Result<Written, Error> {
+    pub async fn finish(mut self) -> Result<(Written, BlockSums), Error> {
         let rest = self.pending.split().freeze();
         if !rest.is_empty() {
             self.put_part(rest).await?;
         }
         self.upload.complete().await.map_err(|cause| classify(cause, self.key.as_ref()))?;
         let blake3 = self.hasher.finalize().to_hex().to_string();
-        Ok(Written { byte_count: self.byte_count, blake3, sums: self.summer.finish() })
+        Ok((Written { byte_count: self.byte_count, blake3 }, self.summer.finish()))
     }
 
     async fn put_part(&mut self, part: Bytes) -> Result<(), Error> {

@@ -48,13 +48,13 @@ const PROFILE: &[Column] = &[
 const QUARANTINE: &[Column] = &[("LINE", "line"), ("COLUMN", "column"), ("REASON", "reason"), ("RAW", "raw")];
 
 pub(super) async fn list(client: &Client, json: bool, out: &mut Out) -> Result<(), Failure> {
-    table(LIST, client.list(&["datasets"], &[]).await?, json, out)
+    show::list_or_json(LIST, client.list(&["datasets"], &[]).await?, json, out)
 }
 
 pub(super) async fn show(client: &Client, id: &str, json: bool, out: &mut Out) -> Result<(), Failure> {
     let dataset: Value = client.get(&["datasets", id]).await?;
     if json {
-        return print(&dataset, out);
+        return show::json(&dataset, out);
     }
     show::record(RECORD, &dataset, out)?;
     let columns = dataset["schema"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -62,7 +62,7 @@ pub(super) async fn show(client: &Client, id: &str, json: bool, out: &mut Out) -
 }
 
 pub(super) async fn versions(client: &Client, id: &str, json: bool, out: &mut Out) -> Result<(), Failure> {
-    table(VERSIONS, client.list(&["datasets", id, "versions"], &[]).await?, json, out)
+    show::list_or_json(VERSIONS, client.list(&["datasets", id, "versions"], &[]).await?, json, out)
 }
 
 pub(super) async fn preview(
@@ -90,7 +90,7 @@ fn column_name(column: &Value) -> String {
 }
 
 pub(super) async fn profile(client: &Client, id: &str, json: bool, out: &mut Out) -> Result<(), Failure> {
-    table(PROFILE, client.get(&["datasets", id, "profile"]).await?, json, out)
+    show::list_or_json(PROFILE, client.get(&["datasets", id, "profile"]).await?, json, out)
 }
 
 pub(super) async fn compare(
@@ -105,7 +105,7 @@ pub(super) async fn compare(
         .query(&[("from", from), ("to", to)]);
     let comparison: Value = client.fetch(request).await?;
     if json {
-        return print(&comparison, out);
+        return show::json(&comparison, out);
     }
     let rows = [("rows before", "from_row_count"), ("rows after", "to_row_count")];
     show::record(&rows, &comparison, out)?;
@@ -129,13 +129,5 @@ pub(super) async fn quarantine(
         }
     };
     let rows = client.list(&["datasets", id, "versions", &version, "quarantine"], &[]).await?;
-    table(QUARANTINE, rows, json, out)
-}
-
-fn table(columns: &[Column], items: Vec<Value>, json: bool, out: &mut Out) -> Result<(), Failure> {
-    if json { print(&Value::Array(items), out) } else { show::list(columns, &items, out) }
-}
-
-fn print(value: &Value, out: &mut Out) -> Result<(), Failure> {
-    out.line(format_args!("{value:#}"))
+    show::list_or_json(QUARANTINE, rows, json, out)
 }

@@ -134,7 +134,7 @@ impl View<'_> {
         parse: impl Fn(&[u8]) -> Option<T::Native>,
     ) -> PrimitiveArray<T> {
         let mut builder = PrimitiveBuilder::<T>::with_capacity(self.cells.rows.len());
-        self.each(|text| match text {
+        self.each(|_, text| match text {
             None => {
                 builder.append_null();
                 true
@@ -150,7 +150,7 @@ impl View<'_> {
 
     fn booleans(&mut self) -> BooleanArray {
         let mut builder = BooleanBuilder::with_capacity(self.cells.rows.len());
-        self.each(|text| {
+        self.each(|_, text| {
             let value = text.and_then(values::boolean);
             builder.append_option(value);
             text.is_none() || value.is_some()
@@ -162,23 +162,22 @@ impl View<'_> {
         let cells = self.cells;
         let bytes = cells.text.len() / cells.columns.max(1);
         let mut builder = StringBuilder::with_capacity(cells.rows.len(), bytes);
-        let mut row = 0;
         let index = self.index;
-        self.each(|text| {
+        self.each(|row, text| {
             builder.append_option(text.map(|_| cells.get(row, index)));
-            row += 1;
             true
         });
         builder.finish()
     }
 
-    /// Gives `take` every cell, `None` for null, and notes the rows where it answers `false`.
+    /// Gives `take` every row and its cell, `None` for null, and notes the rows where it answers `false`.
     #[inline]
-    fn each(&mut self, mut take: impl FnMut(Option<&[u8]>) -> bool) {
+    fn each(&mut self, mut take: impl FnMut(usize, Option<&[u8]>) -> bool) {
         let cells = self.cells;
         for (row, (text, kind)) in cells.column(self.index).enumerate() {
             let cell = (kind != Kind::Null && !self.plan.nulls.has(text)).then_some(text);
-            let fits = take(cell) && (cell.is_none() || self.loose || written_as(kind, self.column_type));
+            let fits =
+                take(row, cell) && (cell.is_none() || self.loose || written_as(kind, self.column_type));
             if !fits {
                 self.missed.push(row);
             }

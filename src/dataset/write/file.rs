@@ -89,14 +89,14 @@ impl FileWriter {
         upload.write(&laid.take()).await?;
         let key = upload.key().to_string();
         write_step!("import.file_encoded");
-        let written = upload.finish().await?;
+        let (written, sums) = upload.finish().await?;
         Ok(DataFile {
             key,
             byte_count: written.byte_count,
             row_count: u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0),
             row_group_count: metadata.num_row_groups() as u64,
             blake3: written.blake3,
-            sums: written.sums,
+            sums,
             partition_day: run.day.map(|(_, day)| day),
             stats: stats::of_file(&encoder.schema, &metadata)?,
         })

@@ -10,16 +10,20 @@ use tokio::sync::oneshot;
 
 use crate::support::{Form, TestApp};
 
+/// Serves on a free port until `stop` is done.
+async fn serving(app: &TestApp, stop: impl Future<Output = ()> + Send + 'static) -> (SocketAddr, Task<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = app.state.clone();
+    let serving = async move { serve(listener, router(state.clone()), state, stop).await };
+    (address, tasks::spawn(serving))
+}
+
 #[tokio::test]
 async fn open_connections_end_well_when_the_service_stops() {
     let service = TestApp::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let app = service.state.clone();
-    let serving = tasks::spawn(async move {
-        serve(listener, router(app.clone()), app, async move { stopped.await.unwrap() }).await;
-    });
+    let (address, serving) = serving(&service, async move { stopped.await.unwrap() }).await;
 
     let answer = reqwest::get(format!("http://{address}/api/health")).await.unwrap();
     assert_eq!(answer.text().await.unwrap(), r#"{"status":"ok"}"#);
@@ -41,12 +45,7 @@ async fn open_connections_end_well_when_the_service_stops() {
 #[tokio::test]
 async fn what_is_not_http_does_not_disturb_others() {
     let service = TestApp::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let app = service.state.clone();
-    let _serving = tasks::spawn(async move {
-        serve(listener, router(app.clone()), app, std::future::pending()).await;
-    });
+    let (address, _serving) = serving(&service, std::future::pending()).await;
     let mut noise = TcpStream::connect(address).await.unwrap();
     noise.write_all(b"\x16\x03\x01\x02\x00 this is not http\r\n\r\n").await.unwrap();
     let mut answer = Vec::new();
@@ -83,12 +82,7 @@ async fn whoever_is_refused_while_sending_sees_why() {
     const BYTES: usize = 32 * 1024 * 1024;
     let app = TestApp::with(&[("IMPORT_UPLOAD_MB", "1")]);
     let ana = app.ana().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let state = app.state.clone();
-    let _serving = tasks::spawn(async move {
-        serve(listener, router(state.clone()), state, std::future::pending()).await;
-    });
+    let (address, _serving) = serving(&app, std::future::pending()).await;
 
     // In the middle of the body.
     let signed_in = format!("authorization: Bearer {}\r\n", ana.token);
@@ -103,12 +97,7 @@ async fn whoever_is_refused_while_sending_sees_why() {
 #[tokio::test]
 async fn a_client_that_waits_for_a_go_ahead_is_refused_without_sending() {
     let app = TestApp::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let state = app.state.clone();
-    let _serving = tasks::spawn(async move {
-        serve(listener, router(state.clone()), state, std::future::pending()).await;
-    });
+    let (address, _serving) = serving(&app, std::future::pending()).await;
     let mut client = TcpStream::connect(address).await.unwrap();
     let head =
         "POST /api/datasets HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9000000\r\n\r\n";
