@@ -7,11 +7,15 @@ use shirabe::tasks;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::{Form, TestApp};
 
 /// Serves on a free port until `stop` is done.
-async fn serving(app: &TestApp, stop: impl Future<Output = ()> + Send + 'static) -> (SocketAddr, Task<()>) {
+async fn serving(
+    app: &TestApp,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> (SocketAddr, AbortOnDropHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let state = app.state.clone();
