@@ -88,8 +88,8 @@ impl Service {
         std::fs::create_dir_all(&spill)?;
         let mut config = EngineConfig::new(spill);
         config.target_partitions = THREADS;
-        let engine = Engine::new(config, Arc::clone(&objects))?;
         let stores = SqliteStore::open(folder.join("shirabe.db"))?.stores();
+        let engine = Engine::new(config, Arc::clone(&objects), Arc::clone(&stores.history))?;
         let settings = Settings {
             threads: THREADS,
             versions_kept: 30,

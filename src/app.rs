@@ -25,7 +25,7 @@ use crate::data_folder::{DataFolder, Opened, RunningServer};
 use crate::dataset::decode::DecodeLimits;
 use crate::dataset::jobs::Jobs;
 use crate::dataset::{Datasets, Settings};
-use crate::engine::{Engine, EngineConfig};
+use crate::engine::{AdmissionLimits, Engine, EngineConfig};
 use crate::error::{Error, Result};
 use crate::health::Probe;
 use crate::server::http::{
@@ -36,6 +36,8 @@ use crate::telemetry::{self, Metrics};
 
 /// How often tokens that have expired are forgotten.
 const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
+/// How long an ended query waits for others before they are stored together.
+const HISTORY_DELAY: Duration = Duration::from_millis(500);
 /// How often the collector comes by.
 const HOURS_BETWEEN_COLLECTIONS: u64 = 24;
 /// Imports that wait for their turn.
@@ -80,7 +82,8 @@ impl App {
         let queue = folder.audit_retry();
         let queue = RetryFile::open(&queue).map_err(|cause| unusable(&queue, cause))?;
         let audit = AuditLog::new(Arc::clone(&stores.audit), Arc::new(queue));
-        let engine = Engine::new(engine_config(config, folder.spill()), Arc::clone(&objects))?;
+        let engine = engine_config(config, folder.spill());
+        let engine = Engine::new(engine, Arc::clone(&objects), Arc::clone(&stores.history))?;
         let settings = Settings {
             threads: import_threads(config),
             versions_kept: usize::try_from(config.data.versions_kept).unwrap_or(usize::MAX),
@@ -131,9 +134,11 @@ impl App {
         self.offer_setup(&server.url).await?;
         tracing::info!(url = %server.url, version = env!("CARGO_PKG_VERSION"), "serving");
         let upkeep = crate::tasks::spawn(upkeep(self.stores.clone(), self.audit.clone(), self.state.clone()));
+        let history = crate::tasks::spawn(history(self.state.clone()));
         http::serve(listener, http::router(self.state.clone()), self.state.clone(), stop).await;
-        drop(upkeep);
+        drop((upkeep, history));
         self.audit.retry().await;
+        keep_history(&self.state).await;
         tracing::info!("stopped");
         Ok(())
     }
@@ -163,6 +168,9 @@ async fn upkeep(stores: Stores, audit: AuditLog, state: AppState) {
         if let Err(error) = stores.tokens.forget_expired(state.clock.now()).await {
             tracing::warn!(%error, "expired tokens could not be forgotten");
         }
+        if let Err(error) = state.engine.trim_history().await {
+            tracing::warn!(%error, "old queries could not be forgotten");
+        }
         if hour % HOURS_BETWEEN_COLLECTIONS != 1 {
             continue;
         }
@@ -175,6 +183,21 @@ async fn upkeep(stores: Stores, audit: AuditLog, state: AppState) {
             ),
             Err(error) => tracing::warn!(%error, "the collector came to no end"),
         }
+    }
+}
+
+/// Stores queries that have ended, soon after they have, and many at a time.
+async fn history(state: AppState) {
+    loop {
+        state.engine.history_changed().await;
+        tokio::time::sleep(HISTORY_DELAY).await;
+        keep_history(&state).await;
+    }
+}
+
+async fn keep_history(state: &AppState) {
+    if let Err(error) = state.engine.store_history().await {
+        tracing::warn!(%error, "the history of queries could not be stored; it waits");
     }
 }
 
@@ -195,9 +218,28 @@ fn engine_config(config: &Config, spill: std::path::PathBuf) -> EngineConfig {
     let mut engine = EngineConfig::new(spill);
     engine.target_partitions = cores();
     engine.deadline = Duration::from_secs(config.queries.timeout_s);
-    if let Some(bytes) = config.queries.memory_bytes_max {
-        engine.memory_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let queries = &config.queries;
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    if let Some(bytes) = queries.memory_bytes_max {
+        engine.memory_bytes_max = size(bytes);
     }
+    engine.memory_per_query_bytes_max = match queries.memory_per_query_bytes_max {
+        Some(bytes) => size(bytes),
+        None => engine.memory_bytes_max,
+    };
+    engine.spill_bytes_max = queries.spill_bytes_max;
+    engine.spill_per_query_bytes_max = queries.spill_per_query_bytes_max.unwrap_or(queries.spill_bytes_max);
+    engine.result_bytes_max = queries.result_bytes_max;
+    engine.history_max = queries.history_max;
+    let running_max = queries.running_max.map_or_else(|| 4 * cores().max(2), size);
+    // Three quarters: whoever keeps as many queries going as they may leaves room for others.
+    let of_one_user = queries.running_per_user_max.map_or_else(|| (running_max * 3).div_ceil(4), size);
+    engine.admission = AdmissionLimits {
+        running_max,
+        running_per_user_max: of_one_user.min(running_max),
+        waiting_max: size(queries.waiting_max),
+        waiting_per_user_max: size(queries.waiting_per_user_max),
+    };
     engine
 }
 

@@ -73,7 +73,7 @@ impl HealthProbe for Probe {
             storage,
             free_disk_bytes: disk.map(|disk| disk.f_bavail * disk.f_frsize),
             dataset_count,
-            running_query_count: Some(self.engine.running()),
+            running_query_count: Some(self.engine.running() as u64),
             running_import_count: Some(self.imports.running() as u64),
         }
     }

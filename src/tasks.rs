@@ -4,6 +4,7 @@
 
 use std::future::Future;
 
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::Error;
@@ -47,5 +48,54 @@ where
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
         Err(cause) => Err(Error::internal(cause).into()),
+    }
+}
+
+/// Threads for work that keeps a processor busy, apart from those that answer clients. Dropping it ends what runs
+/// on them at its next pause.
+#[derive(Debug)]
+pub struct Workers(Option<Runtime>);
+
+impl Workers {
+    /// `threads` threads whose names start with `name`. `niceness` (0 to 19) is how far they stand back when
+    /// others want the processor too.
+    ///
+    /// # Errors
+    /// `Internal` when they cannot be started.
+    pub fn start(name: &str, threads: usize, niceness: i32) -> Result<Self, Error> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads.max(1))
+            .thread_name(name)
+            .enable_all()
+            .on_thread_start(move || {
+                // A platform that knows no priority of threads gives each the same share, which is right as well.
+                let _ = rustix::process::setpriority_process(None, niceness);
+            })
+            .build()
+            .map_err(Error::internal)?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Starts `future` there; dropping the handle ends it.
+    ///
+    /// # Panics
+    /// Never: the threads are there until this is dropped.
+    pub fn spawn<F>(&self, future: F) -> AbortOnDropHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        #[expect(clippy::expect_used, reason = "it is taken only when this is dropped")]
+        let runtime = self.0.as_ref().expect("the threads are there");
+        AbortOnDropHandle::new(runtime.spawn(future))
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        // Waiting for the threads is not allowed where tasks run, and nothing depends on their end.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }

@@ -25,8 +25,20 @@ pub const HTTP_IN_FLIGHT: &str = "shirabe_http_requests_in_flight";
 pub const RATE_LIMITED: &str = "shirabe_rate_limited_total";
 /// Sign-ins that failed.
 pub const LOGIN_FAILURES: &str = "shirabe_login_failures_total";
-/// Queries, previews and exports that run.
+/// Queries, previews and exports whose work has not ended.
 pub const QUERIES_RUNNING: &str = "shirabe_queries_running";
+/// Queries that wait for their turn.
+pub const QUERIES_QUEUED: &str = "shirabe_queries_queued";
+/// Queries that ended, by `kind` and `outcome`.
+pub const QUERIES: &str = "shirabe_queries_total";
+/// Seconds from a query's arrival to its end, by `kind`.
+pub const QUERY_DURATION: &str = "shirabe_query_duration_seconds";
+/// Seconds that a query waited for its turn.
+pub const QUERY_QUEUE_DURATION: &str = "shirabe_query_queue_duration_seconds";
+/// Times that the store did not take ended queries; they are offered again.
+pub const HISTORY_WRITE_FAILURES: &str = "shirabe_query_history_write_failures_total";
+/// Ended queries that found no room to wait for the store, and are not in the history.
+pub const HISTORY_DROPPED: &str = "shirabe_query_history_dropped_total";
 /// Audit records that the store did not take at once.
 pub const AUDIT_WRITE_FAILURES: &str = "shirabe_audit_write_failures_total";
 /// Audit records that wait for the store.
@@ -57,7 +69,13 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (HTTP_IN_FLIGHT, Kind::Gauge, "requests whose answer is not complete"),
     (RATE_LIMITED, Kind::Counter, "calls refused by a rate limit, by limit"),
     (LOGIN_FAILURES, Kind::Counter, "sign-ins that failed"),
-    (QUERIES_RUNNING, Kind::Gauge, "queries, previews and exports that run"),
+    (QUERIES_RUNNING, Kind::Gauge, "queries, previews and exports whose work has not ended"),
+    (QUERIES_QUEUED, Kind::Gauge, "queries that wait for their turn"),
+    (QUERIES, Kind::Counter, "queries that ended, by kind and outcome"),
+    (QUERY_DURATION, Kind::Histogram, "seconds from a query's arrival to its end, by kind"),
+    (QUERY_QUEUE_DURATION, Kind::Histogram, "seconds that a query waited for its turn"),
+    (HISTORY_WRITE_FAILURES, Kind::Counter, "times that the store did not take ended queries"),
+    (HISTORY_DROPPED, Kind::Counter, "ended queries that are not in the history"),
     (AUDIT_WRITE_FAILURES, Kind::Counter, "audit records that the store did not take at once"),
     (AUDIT_QUEUED, Kind::Gauge, "audit records that wait for the store"),
     (AUDIT_DROPPED, Kind::Counter, "audit records that are in the log only"),

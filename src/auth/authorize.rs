@@ -2,7 +2,7 @@
 
 use super::{Principal, Role, Scope};
 use crate::error::Error;
-use crate::ids::{DatasetId, KeyId, UserId};
+use crate::ids::{DatasetId, KeyId, QueryId, UserId};
 
 /// What a caller wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,9 @@ pub enum Action {
     AdministerUsers,
     /// List, make and revoke API keys.
     ManageKeys,
+    /// See what a query asks and how far it has come.
+    ReadQuery,
+    CancelQuery,
     /// Collect garbage, check the store.
     Maintain,
     /// Import by a path on the server.
@@ -43,6 +46,10 @@ pub enum Object<'a> {
     KeysOf(&'a UserId),
     Key {
         id: &'a KeyId,
+        owner: &'a UserId,
+    },
+    Query {
+        id: &'a QueryId,
         owner: &'a UserId,
     },
 }
@@ -69,7 +76,9 @@ pub fn authorize(principal: &Principal, action: Action, object: &Object<'_>) -> 
 fn sees(principal: &Principal, object: &Object<'_>) -> bool {
     match object {
         Object::Service => true,
-        Object::Dataset { owner, .. } => principal.sees_all() || **owner == principal.user_id,
+        Object::Dataset { owner, .. } | Object::Query { owner, .. } => {
+            principal.sees_all() || **owner == principal.user_id
+        }
         Object::User(user) => principal.sees_all() || **user == principal.user_id,
         // Not even an administrator's: a key made for somebody is a way to act as them.
         Object::KeysOf(owner) | Object::Key { owner, .. } => {
@@ -79,7 +88,7 @@ fn sees(principal: &Principal, object: &Object<'_>) -> bool {
 }
 
 fn reads(action: Action) -> bool {
-    matches!(action, Action::ReadDataset | Action::FindUsers | Action::ReadUser)
+    matches!(action, Action::ReadDataset | Action::FindUsers | Action::ReadUser | Action::ReadQuery)
 }
 
 /// The rights over what the caller sees. What is not named here is not allowed.
@@ -103,6 +112,7 @@ fn allowed(principal: &Principal, action: Action, object: &Object<'_>) -> bool {
             _ => false,
         },
         O::KeysOf(_) | O::Key { .. } => matches!(action, A::ManageKeys),
+        O::Query { .. } => matches!(action, A::ReadQuery | A::CancelQuery),
     }
 }
 
@@ -121,6 +131,7 @@ fn not_found(object: &Object<'_>) -> Error {
         Object::Dataset { id, .. } => Error::not_found("dataset", id),
         Object::User(id) | Object::KeysOf(id) => Error::not_found("user", id),
         Object::Key { id, .. } => Error::not_found("key", id),
+        Object::Query { id, .. } => Error::not_found("query", id),
     }
 }
 
@@ -129,7 +140,7 @@ mod tests {
     use super::*;
     use crate::error::Code;
 
-    const ACTIONS: [Action; 11] = [
+    const ACTIONS: [Action; 13] = [
         Action::ReadDataset,
         Action::WriteDataset,
         Action::DeleteDataset,
@@ -139,6 +150,8 @@ mod tests {
         Action::ChangePassword,
         Action::AdministerUsers,
         Action::ManageKeys,
+        Action::ReadQuery,
+        Action::CancelQuery,
         Action::Maintain,
         Action::Operate,
     ];
@@ -160,55 +173,67 @@ mod tests {
         let operator = Principal::operator();
 
         let service = Object::Service;
-        check(&user, service, "fffyyffffff");
-        check(&reader, service, "ffffyffffff");
-        check(&admin, service, "fffyyffyfyf");
-        check(&admin_reader, service, "ffffyffffff");
-        check(&operator, service, "fffyyffyfyy");
+        check(&user, service, "fffyyffffffff");
+        check(&reader, service, "ffffyffffffff");
+        check(&admin, service, "fffyyffyfffyf");
+        check(&admin_reader, service, "ffffyffffffff");
+        check(&operator, service, "fffyyffyfffyy");
 
         let mine = Object::Dataset { id: &id, owner: &me };
-        check(&user, mine, "yyyffffffff");
-        check(&reader, mine, "yffffffffff");
-        check(&admin, mine, "yyyffffffff");
-        check(&admin_reader, mine, "yffffffffff");
-        check(&operator, mine, "yyyffffffff");
+        check(&user, mine, "yyyffffffffff");
+        check(&reader, mine, "yffffffffffff");
+        check(&admin, mine, "yyyffffffffff");
+        check(&admin_reader, mine, "yffffffffffff");
+        check(&operator, mine, "yyyffffffffff");
 
         let theirs = Object::Dataset { id: &id, owner: &other };
-        check(&user, theirs, "nnnnnnnnnnn");
-        check(&reader, theirs, "nnnnnnnnnnn");
-        check(&admin, theirs, "yyyffffffff");
-        check(&admin_reader, theirs, "yffffffffff");
-        check(&operator, theirs, "yyyffffffff");
+        check(&user, theirs, "nnnnnnnnnnnnn");
+        check(&reader, theirs, "nnnnnnnnnnnnn");
+        check(&admin, theirs, "yyyffffffffff");
+        check(&admin_reader, theirs, "yffffffffffff");
+        check(&operator, theirs, "yyyffffffffff");
 
         let myself = Object::User(&me);
-        check(&user, myself, "fffffyyffff");
-        check(&reader, myself, "fffffyfffff");
-        check(&admin, myself, "fffffyyyfff");
-        check(&admin_reader, myself, "fffffyfffff");
-        check(&operator, myself, "fffffyfyfff");
+        check(&user, myself, "fffffyyffffff");
+        check(&reader, myself, "fffffyfffffff");
+        check(&admin, myself, "fffffyyyfffff");
+        check(&admin_reader, myself, "fffffyfffffff");
+        check(&operator, myself, "fffffyfyfffff");
 
         let another = Object::User(&other);
-        check(&user, another, "nnnnnnnnnnn");
-        check(&reader, another, "nnnnnnnnnnn");
-        check(&admin, another, "fffffyfyfff");
-        check(&admin_reader, another, "fffffyfffff");
-        check(&operator, another, "fffffyfyfff");
-        check(&operator, Object::User(&operator.user_id), "fffffyfyfff");
+        check(&user, another, "nnnnnnnnnnnnn");
+        check(&reader, another, "nnnnnnnnnnnnn");
+        check(&admin, another, "fffffyfyfffff");
+        check(&admin_reader, another, "fffffyfffffff");
+        check(&operator, another, "fffffyfyfffff");
+        check(&operator, Object::User(&operator.user_id), "fffffyfyfffff");
 
         for keys in [Object::KeysOf(&me), Object::Key { id: &key, owner: &me }] {
-            check(&user, keys, "ffffffffyff");
-            check(&reader, keys, "fffffffffff");
-            check(&admin, keys, "ffffffffyff");
-            check(&admin_reader, keys, "fffffffffff");
-            check(&operator, keys, "ffffffffyff");
+            check(&user, keys, "ffffffffyffff");
+            check(&reader, keys, "fffffffffffff");
+            check(&admin, keys, "ffffffffyffff");
+            check(&admin_reader, keys, "fffffffffffff");
+            check(&operator, keys, "ffffffffyffff");
         }
         for keys in [Object::KeysOf(&other), Object::Key { id: &key, owner: &other }] {
-            check(&user, keys, "nnnnnnnnnnn");
-            check(&reader, keys, "nnnnnnnnnnn");
-            check(&admin, keys, "nnnnnnnnnnn");
-            check(&admin_reader, keys, "nnnnnnnnnnn");
-            check(&operator, keys, "ffffffffyff");
+            check(&user, keys, "nnnnnnnnnnnnn");
+            check(&reader, keys, "nnnnnnnnnnnnn");
+            check(&admin, keys, "nnnnnnnnnnnnn");
+            check(&admin_reader, keys, "nnnnnnnnnnnnn");
+            check(&operator, keys, "ffffffffyffff");
         }
+
+        let query = QueryId::parse("q_000000000001").unwrap();
+        let own = Object::Query { id: &query, owner: &me };
+        check(&user, own, "fffffffffyyff");
+        check(&reader, own, "fffffffffyfff");
+        check(&admin, own, "fffffffffyyff");
+        let another = Object::Query { id: &query, owner: &other };
+        check(&user, another, "nnnnnnnnnnnnn");
+        check(&reader, another, "nnnnnnnnnnnnn");
+        check(&admin, another, "fffffffffyyff");
+        check(&admin_reader, another, "fffffffffyfff");
+        check(&operator, another, "fffffffffyyff");
 
         #[track_caller]
         fn check(principal: &Principal, object: Object<'_>, expected: &str) {

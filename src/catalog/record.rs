@@ -7,7 +7,8 @@ use serde_json::Value;
 pub use crate::auth::{Role, Scope as KeyScope};
 use crate::catalog::name::NameKey;
 use crate::clock::Timestamp;
-use crate::ids::{CommitId, DatasetId, KeyId, LogId, UserId};
+use crate::error::Code;
+use crate::ids::{CommitId, DatasetId, KeyId, LogId, QueryId, UserId};
 
 /// A person who can sign in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,4 +136,164 @@ pub struct AuditRecord {
     pub target_id: String,
     pub details: Value,
     pub request_id: Option<String>,
+}
+
+/// What rows were asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryKind {
+    /// A statement that somebody wrote.
+    Query,
+    Preview,
+    /// The values of a column.
+    Values,
+    Profile,
+    Export,
+}
+
+/// How far a query came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryOutcome {
+    Queued,
+    Planning,
+    Running,
+    /// All rows.
+    Complete,
+    /// The rows up to the limit that was asked for.
+    Truncated,
+    /// Somebody cancelled it, or whoever asked went away.
+    Cancelled,
+    TimedOut,
+    Failed,
+    /// It never ran: too many others did.
+    Rejected,
+}
+
+/// Whether a result came from the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheUse {
+    Hit,
+    Miss,
+    /// It was not asked.
+    #[default]
+    Bypass,
+}
+
+/// A version of a dataset that a query reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct QueryTable {
+    /// As the statement names it.
+    pub name: String,
+    /// Absent for a table of the service's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub dataset_id: Option<DatasetId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    pub files: u64,
+}
+
+/// What a query failed with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct QueryFailure {
+    pub code: Code,
+    pub message: String,
+}
+
+/// What the operators of a query did, all threads together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct QueryWork {
+    /// Time in scans: reading, waiting for the disk, decoding.
+    pub scan_us: u64,
+    /// Time in all other operators.
+    pub compute_us: u64,
+    pub scanned_rows: u64,
+    pub scanned_bytes: u64,
+    /// Files of the tables, and those that statistics did not rule out.
+    pub files_total: u64,
+    pub files_read: u64,
+    pub row_groups_total: u64,
+    pub row_groups_pruned: u64,
+    pub spill_files: u64,
+    pub spilled_bytes: u64,
+}
+
+/// A query: what was asked, by whom, and what came of it. Times are microseconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QueryRecord {
+    pub id: QueryId,
+    pub user_id: UserId,
+    pub kind: QueryKind,
+    pub statement: String,
+    pub tables: Vec<QueryTable>,
+    pub asked_at: Timestamp,
+    /// Absent while it runs.
+    pub ended_at: Option<Timestamp>,
+    pub outcome: QueryOutcome,
+    pub failure: Option<QueryFailure>,
+    pub cache: CacheUse,
+    /// From its arrival to its end, or until now.
+    pub total_us: u64,
+    pub queue_us: u64,
+    pub plan_us: u64,
+    pub encode_us: u64,
+    /// Rows and bytes of the result, before it is encoded.
+    pub rows: u64,
+    pub bytes: u64,
+    pub memory_peak_bytes: u64,
+    /// It ran out of memory and ran again with joins that can spill.
+    pub retried: bool,
+    pub work: QueryWork,
+}
+
+impl QueryKind {
+    /// As in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Preview => "preview",
+            Self::Values => "values",
+            Self::Profile => "profile",
+            Self::Export => "export",
+        }
+    }
+}
+
+impl QueryOutcome {
+    /// As in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Planning => "planning",
+            Self::Running => "running",
+            Self::Complete => "complete",
+            Self::Truncated => "truncated",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// Whether it is still being answered.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Queued | Self::Planning | Self::Running)
+    }
+}
+
+impl CacheUse {
+    /// As in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Bypass => "bypass",
+        }
+    }
 }

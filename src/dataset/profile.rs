@@ -12,10 +12,13 @@ use datafusion::prelude::{DataFrame, Expr, cast as cast_expr, ident, lit};
 use futures::TryStreamExt as _;
 use serde::Serialize;
 
-use super::look::find_column;
+use super::look::{find_column, quoted};
 use super::service::Datasets;
+use crate::auth::Principal;
 use crate::catalog::Manifest;
 use crate::catalog::manifest::{Column, type_name};
+use crate::catalog::record::QueryKind;
+use crate::engine::About;
 use crate::error::Error;
 
 /// Bars of a histogram.
@@ -71,8 +74,18 @@ impl Datasets {
     ///
     /// # Errors
     /// `NotFound` when there is no such column; `TimedOut`, `OverLimit` for what a query can run into.
-    pub async fn profile(&self, manifest: &Arc<Manifest>, column: &str) -> Result<ColumnProfile, Error> {
+    pub async fn profile(
+        &self,
+        principal: &Principal,
+        manifest: &Arc<Manifest>,
+        column: &str,
+    ) -> Result<ColumnProfile, Error> {
         let column = find_column(manifest, column)?;
+        let about = || {
+            self.about(principal, QueryKind::Profile, manifest, |table| {
+                format!("-- a profile of {} of {table}", quoted(&column.name))
+            })
+        };
         let value = ident(&column.name);
         let table = self.parts.engine.table(Arc::clone(manifest))?;
         if column.data_type.is_nested() {
@@ -84,19 +97,19 @@ impl Datasets {
             max(value.clone()).alias("max"),
         ];
         let summary = table.clone().aggregate(Vec::new(), summary).map_err(Error::internal)?;
-        let summary = self.gather(summary).await?;
+        let summary = self.gather(summary, about()).await?;
         let (low, high) = (summary.column(1), summary.column(2));
         Ok(ColumnProfile {
             distinct_estimate: summary.column(0).as_primitive::<UInt64Type>().value(0),
             min: text(low, 0)?,
             max: text(high, 0)?,
-            histogram: self.histogram(table.clone(), &value, low, high).await?,
-            frequent: self.frequent(table, value).await?,
+            histogram: self.histogram(table.clone(), &value, (low, high), about()).await?,
+            frequent: self.frequent(table, value, about()).await?,
             ..bare(manifest, column)
         })
     }
 
-    async fn frequent(&self, table: DataFrame, value: Expr) -> Result<Vec<Frequent>, Error> {
+    async fn frequent(&self, table: DataFrame, value: Expr, about: About) -> Result<Vec<Frequent>, Error> {
         let by_count = vec![ident("count").sort(false, false), ident("value").sort(true, false)];
         let found = table
             .filter(value.clone().is_not_null())
@@ -106,7 +119,7 @@ impl Datasets {
             .and_then(|groups| groups.sort(by_count))
             .and_then(|groups| groups.limit(0, Some(FREQUENT)))
             .map_err(Error::internal)?;
-        let found = self.gather(found).await?;
+        let found = self.gather(found, about).await?;
         let counts = found.column(1).as_primitive::<Int64Type>();
         let each = (0..found.num_rows()).map(|row| {
             let value = text(found.column(0), row)?.unwrap_or_default();
@@ -119,8 +132,8 @@ impl Datasets {
         &self,
         table: DataFrame,
         value: &Expr,
-        low: &ArrayRef,
-        high: &ArrayRef,
+        (low, high): (&ArrayRef, &ArrayRef),
+        about: About,
     ) -> Result<Vec<Bucket>, Error> {
         let Some(scale) = Scale::of(low, high)? else { return Ok(Vec::new()) };
         let step = (scale.measured(value.clone()) - lit(scale.from)) / lit(scale.width);
@@ -129,7 +142,7 @@ impl Datasets {
             .filter(value.clone().is_not_null())
             .and_then(|rows| rows.aggregate(vec![bucket], vec![count(lit(1_i64)).alias("count")]))
             .map_err(Error::internal)?;
-        let found = self.gather(found).await?;
+        let found = self.gather(found, about).await?;
         let mut counts = vec![0_u64; scale.buckets as usize];
         let places = found.column(0).as_primitive::<Int64Type>();
         for (place, count) in places.iter().zip(found.column(1).as_primitive::<Int64Type>().iter()) {
@@ -146,8 +159,8 @@ impl Datasets {
     }
 
     /// A small result, whole.
-    async fn gather(&self, frame: DataFrame) -> Result<RecordBatch, Error> {
-        let stream = self.parts.engine.stream(frame, None).await?;
+    async fn gather(&self, frame: DataFrame, about: About) -> Result<RecordBatch, Error> {
+        let stream = self.parts.engine.stream(frame, None, about).await?;
         let schema = Arc::clone(stream.schema());
         let batches: Vec<RecordBatch> = stream.try_collect().await?;
         arrow::compute::concat_batches(&schema, &batches).map_err(Error::internal)

@@ -316,9 +316,8 @@ fn io_by_reference(error: &std::io::Error) -> Option<Error> {
     if error.kind() == std::io::ErrorKind::StorageFull {
         return Some(Error::StorageFull("temporary rows of the query".to_owned()));
     }
-    // The writer of spilled rows knows only I/O errors, and hands the disk manager's refusal on as one.
-    let is_full = error.to_string().contains("max_temp_directory_size");
-    is_full.then(|| Error::OverLimit("the query needs more spill space than there is".to_owned()))
+    // The writer of spilled rows knows only I/O errors, and hands our refusal on inside one.
+    error.get_ref().and_then(|cause| ours_within(cause)).map(again)
 }
 
 fn external(cause: Box<dyn std::error::Error + Send + Sync>) -> Error {

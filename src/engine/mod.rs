@@ -12,20 +12,33 @@
 //! All doors, previews, exports and profiles come through here, so that authorisation and limits cannot
 //! be forgotten by one. This stage must not know HTTP, formats, or how datasets are made.
 
+mod admission;
 mod classify;
 mod deep;
+mod execute;
+mod explain;
 mod guard;
+mod history;
+#[cfg(test)]
+mod life_tests;
+mod list;
 mod manifests;
+mod memory;
 mod near;
 mod reader;
+mod report;
 mod resolve;
+mod resources;
+mod running;
 mod runtime;
 mod session;
 mod sort;
 mod spec;
+mod spill;
 mod statement;
 mod stats;
 mod stream;
+mod system;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -40,28 +53,42 @@ use arrow::datatypes::SchemaRef;
 use datafusion::dataframe::DataFrame;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::context::SessionState;
-use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::physical_plan::execute_stream;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use object_store::ObjectStore;
 
+pub use admission::AdmissionLimits;
+pub use explain::{Explanation, Join, Part, Scan};
+pub use list::QueryFilter;
 pub use runtime::EngineConfig;
 pub use sort::Batches;
-pub use spec::{AsOf, Limits, QuerySpec, Request, SpecTable};
+pub use spec::{About, AsOf, Limits, QuerySpec, Request, SpecTable, TableRows, version_read};
 pub use stream::{Progress, QueryStream};
 
 use crate::catalog::manifest::Manifest;
 use crate::catalog::record::VersionRecord;
+use crate::catalog::store::HistoryStore;
 use crate::error::{Error, Result};
+use crate::tasks::Workers;
+use admission::Admission;
 use classify::classify;
 use deep::Deep;
+use execute::Work;
+use history::History;
 use manifests::Manifests;
+use reader::CheckedReaders;
+use resources::Pools;
+use running::Running;
 use session::Sessions;
-use stream::{Deadline, Run, Running};
+use stream::{Cuts, Deadline};
 use table::DatasetTable;
 
 /// The name of the one table in [`Engine::table`].
 const TABLE: &str = "dataset";
+
+/// How far queries stand back when an answer is to be written or a request read.
+const NICENESS: i32 = 5;
 
 /// Runs queries. Cheap to clone: clones share memory, caches and spill space.
 #[derive(Debug, Clone)]
@@ -69,43 +96,80 @@ pub struct Engine(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    runtime: Arc<RuntimeEnv>,
     sessions: Sessions,
     manifests: Manifests,
+    pools: Pools,
+    admission: Admission,
     running: Running,
-    deadline: Duration,
-    time_zone: String,
+    history: Arc<History>,
+    workers: Workers,
+    config: EngineConfig,
 }
 
+/// A plan, and the session it was made in.
+type Planned = (SessionState, LogicalPlan);
+
 impl Engine {
-    /// An engine that reads from `objects` and nothing else.
+    /// An engine that reads from `objects` and nothing else, and keeps its history in `history`.
     ///
     /// # Errors
-    /// `Internal` when the spill folder cannot be used.
-    pub fn new(config: EngineConfig, objects: Arc<dyn ObjectStore>) -> Result<Self> {
+    /// `Internal` when the spill folder cannot be used, or no thread can be started.
+    pub fn new(
+        config: EngineConfig,
+        objects: Arc<dyn ObjectStore>,
+        history: Arc<dyn HistoryStore>,
+    ) -> Result<Self> {
         let runtime = runtime::build(&config, Arc::clone(&objects))?;
+        let history = Arc::new(History::new(history));
         Ok(Self(Arc::new(Inner {
             sessions: Sessions::new(&config, Arc::clone(&runtime)),
-            runtime,
             manifests: Manifests::new(objects, config.manifest_cache_bytes_max),
-            running: Running::default(),
-            deadline: config.deadline,
-            time_zone: config.time_zone,
+            pools: Pools::new(&config, runtime)?,
+            admission: Admission::new(config.admission),
+            running: Running::new(Arc::clone(&history)),
+            history,
+            workers: Workers::start("query", config.threads, NICENESS)?,
+            config,
         })))
     }
 
     /// Plans `spec` and starts it. Its deadline counts from here.
     ///
     /// # Errors
-    /// What is wrong with the statement, or `TimedOut`.
+    /// What is wrong with the statement, `RateLimited` or `Unavailable` when too many queries wait, `Cancelled`,
+    /// or `TimedOut`.
     pub async fn run(&self, spec: QuerySpec) -> Result<QueryStream> {
+        let (about, limits, engine) = (spec.about(), spec.limits, self.clone());
+        self.launch(about, limits, async move { engine.plan(&spec).await }.boxed()).await
+    }
+
+    /// Plans `spec` and tells what it would cost. It waits for its turn like a query, and reads no row.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub async fn explain(&self, spec: QuerySpec) -> Result<Explanation> {
         let deadline = Deadline::after(Duration::from_millis(spec.limits.deadline_ms));
-        let run = self.0.running.begin();
-        let planning = async {
-            let (state, plan) = self.plan(&spec).await?;
-            Box::pin(start(state, plan, spec.limits.rows, deadline, run)).await
+        let engine = self.clone();
+        let work = async move {
+            let slot = engine.0.admission.enter(&spec.user_id).await?;
+            let explaining = engine.clone();
+            let task = engine.0.workers.spawn(async move {
+                let _slot = slot;
+                Deep::new(explaining.explained(&spec)).await
+            });
+            task.await.map_err(Error::internal)?
         };
-        deadline.bound(Deep::new(planning)).await
+        deadline.bound(work).await
+    }
+
+    async fn explained(&self, spec: &QuerySpec) -> Result<Explanation> {
+        let (state, plan) = self.plan(spec).await?;
+        let logical = state.optimize(&plan).map_err(classify)?;
+        let physical = state.create_physical_plan(&plan).await.map_err(classify)?;
+        let runtime = state.runtime_env();
+        let objects = runtime.object_store(runtime::objects_url()?).map_err(classify)?;
+        let readers = CheckedReaders::new(objects, runtime.cache_manager.get_file_metadata_cache());
+        explain::explain(spec, &logical, &physical, &readers).await
     }
 
     /// The manifest of a version, verified against its record.
@@ -132,12 +196,11 @@ impl Engine {
     /// Runs a data frame made by [`Engine::table`], up to `rows` rows.
     ///
     /// # Errors
-    /// What is wrong with its expressions.
-    pub async fn stream(&self, frame: DataFrame, rows: Option<u64>) -> Result<QueryStream> {
-        let (state, plan) = frame.into_parts();
-        let deadline = Deadline::after(self.0.deadline);
-        let run = self.0.running.begin();
-        deadline.bound(Box::pin(start(state, plan, rows, deadline, run))).await
+    /// What is wrong with its expressions; `RateLimited`, `Unavailable`, `Cancelled`, `TimedOut` as a query.
+    pub async fn stream(&self, frame: DataFrame, rows: Option<u64>, about: About) -> Result<QueryStream> {
+        let limits = Limits { rows, result_bytes: None, deadline_ms: self.deadline_ms(None) };
+        let planned = frame.into_parts();
+        self.launch(about, limits, async move { Ok(planned) }.boxed()).await
     }
 
     /// The rows of a version: all columns or those named, in the given order.
@@ -149,6 +212,7 @@ impl Engine {
         manifest: Arc<Manifest>,
         columns: Option<&[String]>,
         rows: Option<u64>,
+        about: About,
     ) -> Result<QueryStream> {
         let known = manifest.schema();
         let mut frame = self.table(manifest)?;
@@ -159,7 +223,7 @@ impl Engine {
             let columns = columns.iter().map(|name| datafusion::logical_expr::ident(name.as_str()));
             frame = frame.select(columns.collect::<Vec<_>>()).map_err(classify)?;
         }
-        self.stream(frame, rows).await
+        self.stream(frame, rows, about).await
     }
 
     /// Sorts `input` by `columns`, ascending, NULL last, in bounded memory: what does not fit is spilled.
@@ -167,70 +231,85 @@ impl Engine {
     /// # Errors
     /// `Invalid` when a column is not in `schema`.
     pub fn sort(&self, schema: SchemaRef, input: Batches, columns: &[String]) -> Result<Batches> {
-        sort::sort(self.0.sessions.open(None, [])?.task_ctx(), schema, input, columns)
+        let state = self.0.sessions.open(None, [])?;
+        let context = execute::context(&state, &self.0.pools.for_import()?);
+        sort::sort(Arc::new(context), schema, input, columns)
     }
 
-    /// Queries, previews and exports that run at this moment: planned, or not read to their end.
+    /// Queries, previews and exports that are being answered at this moment: waiting, planned, or not read to
+    /// their end.
     #[must_use]
-    pub fn running(&self) -> u64 {
+    pub fn running(&self) -> usize {
         self.0.running.count()
+    }
+
+    /// Of these, the ones that wait for their turn, and those whose work has not ended.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        (self.0.admission.waiting(), self.0.admission.running())
     }
 
     /// Bytes that running queries hold at this moment.
     #[must_use]
     pub fn memory_used(&self) -> usize {
-        self.0.runtime.memory_pool.reserved()
+        self.0.pools.memory_used()
     }
 
     /// Bytes of spilled rows on disk at this moment.
     #[must_use]
     pub fn spill_used(&self) -> u64 {
-        self.0.runtime.disk_manager.used_disk_space()
-    }
-
-    fn deadline(&self) -> Duration {
-        self.0.deadline
+        self.0.pools.spill_used()
     }
 
     fn time_zone(&self) -> &str {
-        &self.0.time_zone
+        &self.0.config.time_zone
+    }
+
+    /// The time a query gets: what was asked for, as far as the engine allows it.
+    fn deadline_ms(&self, asked: Option<Duration>) -> u64 {
+        let deadline = asked.map_or(self.0.config.deadline, |asked| asked.min(self.0.config.deadline));
+        u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Puts a query on the list, waits for its turn, and starts it.
+    async fn launch(
+        &self,
+        about: About,
+        limits: Limits,
+        plan: BoxFuture<'static, Result<Planned>>,
+    ) -> Result<QueryStream> {
+        let deadline = Deadline::after(Duration::from_millis(limits.deadline_ms));
+        let user = about.user_id.clone();
+        let mut run = self.0.running.begin(about)?;
+        let live = Arc::clone(run.live());
+        let starting = async {
+            let slot = self.0.admission.enter(&user).await?;
+            live.admitted();
+            let resources = self.0.pools.share(live.peak())?;
+            let live = Arc::clone(&live);
+            let work = Work { plan, rows: limits.rows, resources, live, deadline, slot };
+            execute::start(&self.0.workers, work).await
+        };
+        match live.bound(deadline, starting).await {
+            Ok(started) => {
+                let cuts = Cuts { rows: limits.rows, bytes: limits.result_bytes };
+                Ok(QueryStream::new(started, cuts, deadline, run))
+            }
+            Err(error) => {
+                run.fail(&error);
+                Err(error)
+            }
+        }
     }
 
     /// A session with the tables of `spec`, and the plan of its statement.
-    async fn plan(&self, spec: &QuerySpec) -> Result<(SessionState, LogicalPlan)> {
+    async fn plan(&self, spec: &QuerySpec) -> Result<Planned> {
         let statement = statement::parse(&spec.statement)?;
-        let mut tables = Vec::with_capacity(spec.tables.len());
-        for table in &spec.tables {
-            let provider: Arc<dyn datafusion::catalog::TableProvider> =
-                Arc::new(DatasetTable::new(Arc::clone(&table.manifest))?);
-            tables.push((table.name.clone(), provider));
-        }
+        let tables = spec.tables.iter().map(system::provide).collect::<Result<Vec<_>>>()?;
         let mut state = self.0.sessions.open(Some(spec.now), tables)?;
         session::set_time_zone(&mut state, &spec.time_zone)?;
         let plan = state.statement_to_plan(statement.parsed).await.map_err(classify)?;
         session::check_read_only(&plan)?;
         Ok((state, plan))
     }
-}
-
-/// Optimises and starts `plan`. It is asked for one row more than is handed out, so that the stream knows
-/// whether there were more, and operators can stop early.
-async fn start(
-    state: SessionState,
-    plan: LogicalPlan,
-    rows: Option<u64>,
-    deadline: Deadline,
-    run: Run,
-) -> Result<QueryStream> {
-    let fetch = rows.and_then(|rows| usize::try_from(rows).ok()?.checked_add(1));
-    let plan = match (fetch, &plan) {
-        (None, _) | (_, LogicalPlan::Explain(_)) => plan,
-        (fetch, _) => LogicalPlanBuilder::from(plan)
-            .limit(0, fetch)
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(classify)?,
-    };
-    let plan = state.create_physical_plan(&plan).await.map_err(classify)?;
-    let source = execute_stream(plan, state.task_ctx()).map_err(classify)?;
-    Ok(QueryStream::new(source, rows, deadline, run))
 }

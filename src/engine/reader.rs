@@ -41,8 +41,13 @@ impl Written {
         Self { manifest: Arc::clone(manifest), index }
     }
 
-    fn file(&self) -> &DataFile {
+    pub(super) fn file(&self) -> &DataFile {
         &self.manifest.files[self.index]
+    }
+
+    /// Whether the file is one of this very manifest.
+    pub(super) fn is_of(&self, manifest: &Arc<Manifest>) -> bool {
+        Arc::ptr_eq(&self.manifest, manifest)
     }
 }
 

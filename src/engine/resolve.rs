@@ -1,12 +1,13 @@
 //! From a statement and a caller to a [`QuerySpec`]: the last step that asks the catalogue.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
 
 use super::classify::with_hint;
-use super::spec::{AsOf, Limits, QuerySpec, Request, SpecTable};
+use super::list::QueryFilter;
+use super::spec::{AsOf, Limits, QuerySpec, Request, SpecTable, TableRows};
 use super::statement::{self, TableName};
-use super::{Engine, near};
+use super::{Engine, near, system};
 use crate::auth::{Action, Object, Principal, authorize};
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, VersionRecord};
@@ -40,7 +41,8 @@ impl Engine {
         now: Timestamp,
     ) -> Result<QuerySpec> {
         let statement = statement::parse(&request.statement)?;
-        let records = lookup(datasets, principal, &statement.tables).await?;
+        let (own, named): (Vec<_>, Vec<_>) = statement.tables.into_iter().partition(|table| table.system);
+        let records = lookup(datasets, principal, &named).await?;
         if let (Some(AsOf::Number(number)), true) = (request.as_of, distinct(&records) != 1) {
             return Err(Error::invalid_field(
                 "as_of",
@@ -50,16 +52,25 @@ impl Engine {
                 ),
             ));
         }
-        let mut tables = Vec::with_capacity(records.len());
-        for (table, record) in statement.tables.into_iter().zip(records) {
+        let mut tables = Vec::with_capacity(records.len() + own.len());
+        for (table, record) in named.into_iter().zip(records) {
             let version = self.version_as_of(datasets, &record, request.as_of).await?;
-            tables.push(SpecTable { name: table.name, manifest: self.manifest(&version).await? });
+            let rows = TableRows::Version(self.manifest(&version).await?);
+            tables.push(SpecTable { name: table.name, rows });
+        }
+        for table in own {
+            tables.push(self.system_table(principal, table).await?);
         }
         Ok(QuerySpec {
             query_id: request.query_id,
+            user_id: principal.user_id.clone(),
             statement: request.statement,
             tables,
-            limits: Limits { rows: request.row_limit, deadline_ms: self.deadline_ms(request.timeout) },
+            limits: Limits {
+                rows: request.row_limit,
+                result_bytes: self.0.config.result_bytes_max,
+                deadline_ms: self.deadline_ms(request.timeout),
+            },
             time_zone: self.time_zone().to_owned(),
             now,
         })
@@ -102,10 +113,17 @@ impl Engine {
         })
     }
 
-    /// The time a query gets: what was asked for, as far as the engine allows it.
-    fn deadline_ms(&self, asked: Option<Duration>) -> u64 {
-        let deadline = asked.map_or(self.deadline(), |asked| asked.min(self.deadline()));
-        u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)
+    /// A table of the service's own, with the rows that the caller may see.
+    async fn system_table(&self, principal: &Principal, table: TableName) -> Result<SpecTable> {
+        if table.name != system::QUERIES {
+            let suggestions = vec![format!("{}.{}", system::SCHEMA, system::QUERIES)];
+            let message = format!("no table `{}.{}`", system::SCHEMA, table.name);
+            let message = with_hint(message, &suggestions);
+            return Err(Error::UnknownName { message, place: table.place, suggestions });
+        }
+        let (records, _) = self.queries(principal, QueryFilter::default(), system::QUERIES_MAX).await?;
+        let rows = TableRows::Queries(records.into_iter().map(Arc::new).collect());
+        Ok(SpecTable { name: table.name, rows })
     }
 }
 
@@ -176,6 +194,8 @@ async fn unknown(datasets: &dyn DatasetStore, principal: &Principal, table: &Tab
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::auth::{Role, Scope};
     use crate::catalog::store::sqlite::SqliteStore;

@@ -1,4 +1,5 @@
-//! What all queries of the process share: memory, spill space, the object store, footer caches.
+//! What all queries of the process share: the object store and the footer cache. Memory and spill space are shared
+//! out by `resources.rs`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,28 +8,38 @@ use std::time::Duration;
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::execution::cache::cache_manager::CacheManagerConfig;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use object_store::ObjectStore;
 use url::Url;
 
+use super::admission::AdmissionLimits;
 use super::classify::classify;
 use crate::error::Result;
 
 /// The one place that plans may read from. The scheme is ours, so no statement can name another.
 const OBJECTS_URL: &str = "shirabe://objects/";
 
-/// How many consumers an out-of-memory message names.
-const CONSUMERS_NAMED: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN.saturating_add(4);
-
 /// What the engine may use. `config` fills it; [`EngineConfig::new`] has the defaults.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
     /// Memory that sorts, joins and aggregates of all queries share.
     pub memory_bytes_max: usize,
+    /// Memory that those of one query have.
+    pub memory_per_query_bytes_max: usize,
     /// Disk that all queries may spill to, together.
     pub spill_bytes_max: u64,
+    /// Disk that one query may spill to.
+    pub spill_per_query_bytes_max: u64,
+    /// How many queries run and wait.
+    pub admission: AdmissionLimits,
+    /// A query whose result is larger, in memory, fails.
+    pub result_bytes_max: Option<u64>,
+    /// Threads that queries run on.
+    pub threads: usize,
+    /// Ended queries that are remembered.
+    pub history_max: u64,
     /// The folder they spill to; it must exist.
     pub spill_dir: PathBuf,
     /// Into how many parallel parts a plan is cut.
@@ -49,11 +60,23 @@ impl EngineConfig {
     /// Defaults for a small machine, spilling to `spill_dir`.
     #[must_use]
     pub fn new(spill_dir: PathBuf) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             memory_bytes_max: 512 << 20,
+            memory_per_query_bytes_max: 512 << 20,
             spill_bytes_max: 10 << 30,
+            spill_per_query_bytes_max: 10 << 30,
+            admission: AdmissionLimits {
+                running_max: 8,
+                running_per_user_max: 6,
+                waiting_max: 256,
+                waiting_per_user_max: 64,
+            },
+            result_bytes_max: None,
+            threads: cores,
+            history_max: 100_000,
             spill_dir,
-            target_partitions: std::thread::available_parallelism().map_or(2, usize::from),
+            target_partitions: cores,
             batch_rows: 8192,
             deadline: Duration::from_secs(300),
             footer_cache_bytes_max: 256 << 20,
@@ -70,10 +93,9 @@ pub(super) fn objects_url() -> Result<ObjectStoreUrl> {
 
 /// Builds the shared environment.
 pub(super) fn build(config: &EngineConfig, objects: Arc<dyn ObjectStore>) -> Result<Arc<RuntimeEnv>> {
-    let pool = TrackConsumersPool::new(FairSpillPool::new(config.memory_bytes_max), CONSUMERS_NAMED);
-    let disk = DiskManagerBuilder::default()
-        .with_mode(DiskManagerMode::Directories(vec![config.spill_dir.clone()]))
-        .with_max_temp_directory_size(config.spill_bytes_max);
+    // Nothing runs in this environment itself, so whatever forgot to take a share fails at once.
+    let pool = GreedyMemoryPool::new(0);
+    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
     // A size of zero turns a cache off. Files and their statistics come from manifests, so neither
     // listings nor file statistics are ever asked for; a listing that is kept could only be stale.
     let caches = CacheManagerConfig::default()

@@ -8,6 +8,7 @@ use datafusion::catalog::{
     CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
     MemorySchemaProvider, SchemaProvider, TableProvider,
 };
+use datafusion::common::TableReference;
 use datafusion::common::config::SpillCompression;
 use datafusion::execution::context::{SQLOptions, SessionState};
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -18,6 +19,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::classify::classify;
 use super::runtime::EngineConfig;
+use super::system;
 use super::yielding::Yielding;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -48,6 +50,10 @@ impl Sessions {
         options.optimizer.expand_views_at_output = true;
         options.execution.parquet.enable_page_index = true;
         options.execution.parquet.bloom_filter_on_read = true;
+        // Every sort keeps this much for merging what it spilled, which must not be all that a query has.
+        let for_merging = &mut options.execution.sort_spill_reservation_bytes;
+        *for_merging =
+            (*for_merging).min(config.memory_per_query_bytes_max.min(config.memory_bytes_max) / 16);
         // Rows that wait on disk take half the space, and the limit on it lasts twice as long.
         options.execution.spill_compression = SpillCompression::Lz4Frame;
         options.execution.time_zone = Some(config.time_zone.clone());
@@ -64,14 +70,16 @@ impl Sessions {
     pub(super) fn open(
         &self,
         now: Option<Timestamp>,
-        tables: impl IntoIterator<Item = (String, Arc<dyn TableProvider>)>,
+        tables: impl IntoIterator<Item = (TableReference, Arc<dyn TableProvider>)>,
     ) -> Result<SessionState> {
-        let schema = MemorySchemaProvider::new();
+        let (datasets, system) = (MemorySchemaProvider::new(), MemorySchemaProvider::new());
         for (name, table) in tables {
-            schema.register_table(name, table).map_err(classify)?;
+            let schema = if name.schema().is_some() { &system } else { &datasets };
+            schema.register_table(name.table().to_owned(), table).map_err(classify)?;
         }
         let catalog = MemoryCatalogProvider::new();
-        catalog.register_schema(SCHEMA, Arc::new(schema)).map_err(classify)?;
+        catalog.register_schema(SCHEMA, Arc::new(datasets)).map_err(classify)?;
+        catalog.register_schema(system::SCHEMA, Arc::new(system)).map_err(classify)?;
         let catalogs = MemoryCatalogProviderList::new();
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
 

@@ -8,9 +8,10 @@ use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::manifest::Manifest;
+use crate::catalog::record::{CacheUse, QueryKind, QueryRecord, QueryTable};
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::ids::QueryId;
+use crate::ids::{QueryId, UserId};
 
 /// A statement as it came in through a door.
 #[derive(Debug, Clone)]
@@ -67,6 +68,8 @@ impl FromStr for AsOf {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QuerySpec {
     pub query_id: QueryId,
+    /// Who asks: for fair shares and the history. What they may read is decided by now.
+    pub user_id: UserId,
     /// SQL text: one read-only statement.
     pub statement: String,
     pub tables: Vec<SpecTable>,
@@ -77,21 +80,90 @@ pub struct QuerySpec {
     pub now: Timestamp,
 }
 
-/// A table of the statement, and the version it stands for.
+/// A table of the statement, and what it stands for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpecTable {
     /// As the statement names it, after SQL's rules for upper and lower case.
     pub name: String,
-    #[serde(with = "shared")]
-    pub manifest: Arc<Manifest>,
+    pub rows: TableRows,
+}
+
+/// Where the rows of a table are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TableRows {
+    /// In the files of a version.
+    Version(#[serde(with = "shared")] Arc<Manifest>),
+    /// `system.queries`: here, as they were when the statement came.
+    Queries(Vec<Arc<QueryRecord>>),
 }
 
 /// How far a query may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
+    /// The result ends there, truncated.
     pub rows: Option<u64>,
-    /// From planning to the last row.
+    /// The query fails when its result is larger, in memory.
+    pub result_bytes: Option<u64>,
+    /// From its arrival to the last row.
     pub deadline_ms: u64,
+}
+
+/// What the list of queries tells of one from its beginning on.
+#[derive(Debug, Clone)]
+pub struct About {
+    pub query_id: QueryId,
+    pub user_id: UserId,
+    pub kind: QueryKind,
+    /// SQL, or what it would be.
+    pub statement: String,
+    pub tables: Vec<QueryTable>,
+    pub asked_at: Timestamp,
+    pub cache: CacheUse,
+}
+
+impl QuerySpec {
+    /// What the list of queries tells of it.
+    #[must_use]
+    pub fn about(&self) -> About {
+        About {
+            query_id: self.query_id.clone(),
+            user_id: self.user_id.clone(),
+            kind: QueryKind::Query,
+            statement: self.statement.clone(),
+            tables: self.tables.iter().map(SpecTable::about).collect(),
+            asked_at: self.now,
+            cache: CacheUse::Bypass,
+        }
+    }
+
+    /// Whether all rows come from versions, which never change.
+    #[must_use]
+    pub fn reads_only_versions(&self) -> bool {
+        self.tables.iter().all(|table| matches!(table.rows, TableRows::Version(_)))
+    }
+}
+
+impl SpecTable {
+    fn about(&self) -> QueryTable {
+        match &self.rows {
+            TableRows::Version(manifest) => version_read(self.name.clone(), manifest),
+            TableRows::Queries(_) => {
+                QueryTable { name: self.name.clone(), dataset_id: None, version: None, files: 0 }
+            }
+        }
+    }
+}
+
+/// A version as the list of queries tells of it.
+#[must_use]
+pub fn version_read(name: String, manifest: &Manifest) -> QueryTable {
+    QueryTable {
+        name,
+        dataset_id: Some(manifest.dataset_id.clone()),
+        version: Some(manifest.number),
+        files: manifest.files.len() as u64,
+    }
 }
 
 /// A manifest behind an `Arc`, which serde writes as the manifest itself.

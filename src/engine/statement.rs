@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 use super::classify::classify;
-use super::{deep, guard};
+use super::{deep, guard, system};
 use crate::error::{Error, Place, Result};
 use crate::limits;
 
@@ -32,6 +32,8 @@ pub(super) struct Statement {
 pub(super) struct TableName {
     pub(super) name: String,
     pub(super) place: Option<Place>,
+    /// It is one of the service's own.
+    pub(super) system: bool,
 }
 
 /// Parses `text`.
@@ -148,10 +150,13 @@ impl Names {
         let place =
             (span.start.line > 0).then_some(Place { line: span.start.line, column: span.start.column });
         match object_name_to_table_reference(name.clone(), true).map_err(classify)? {
-            TableReference::Bare { table } => Ok(TableName { name: table.to_string(), place }),
+            TableReference::Bare { table } => Ok(TableName { name: table.to_string(), place, system: false }),
+            TableReference::Partial { schema, table } if schema.as_ref() == system::SCHEMA => {
+                Ok(TableName { name: table.to_string(), place, system: true })
+            }
             TableReference::Partial { .. } | TableReference::Full { .. } => Err(Error::InvalidSql {
                 message: format!(
-                    "`{name}` has dots: datasets have no schema or catalog in front; put a name that holds dots in double quotes"
+                    "`{name}` has dots: datasets have no schema or catalog in front, and only the tables of `system` have; put a name that holds dots in double quotes"
                 ),
                 place,
             }),
@@ -196,10 +201,11 @@ impl Visitor for Names {
             return ControlFlow::Continue(());
         }
         match self.table(name) {
-            Ok(found) if self.hidden.contains(&found.name) => {}
+            Ok(found) if !found.system && self.hidden.contains(&found.name) => {}
             Ok(found) => {
                 self.references += 1;
-                if !self.tables.iter().any(|table| table.name == found.name) {
+                let known = |table: &TableName| (&table.name, table.system) == (&found.name, found.system);
+                if !self.tables.iter().any(known) {
                     self.tables.push(found);
                 }
             }

@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::execution::SendableRecordBatchStream;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::classify::classify;
+use super::execute::Started;
+use super::running::Run;
 use crate::error::{Error, Result};
-use crate::telemetry::QUERIES_RUNNING;
+use crate::ids::QueryId;
 
 /// The moment by which a query has to have ended.
 #[derive(Debug, Clone, Copy)]
@@ -36,35 +37,18 @@ impl Deadline {
         tokio::time::timeout_at(self.at, work).await.unwrap_or_else(|_| Err(self.passed()))
     }
 
-    fn passed(&self) -> Error {
+    /// Lets `work` go on until then, and ends it.
+    pub(super) async fn cut(&self, work: impl Future<Output = ()>) {
+        // Whoever waits for the outcome has the same deadline and names it.
+        let _ = tokio::time::timeout_at(self.at, work).await;
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        Instant::now() >= self.at
+    }
+
+    pub(super) fn passed(&self) -> Error {
         Error::TimedOut(format!("the query took longer than {} ms and was stopped", self.allowed.as_millis()))
-    }
-}
-
-/// Counts the queries that run, from their planning to their end, whatever the end.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Running(Arc<AtomicU64>);
-
-/// One query that runs until this is dropped.
-#[derive(Debug)]
-pub(super) struct Run(Running);
-
-impl Running {
-    pub(super) fn begin(&self) -> Run {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        metrics::gauge!(QUERIES_RUNNING).increment(1);
-        Run(self.clone())
-    }
-
-    pub(super) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-        metrics::gauge!(QUERIES_RUNNING).decrement(1);
     }
 }
 
@@ -75,16 +59,18 @@ pub struct Progress {
     bytes: AtomicU64,
     truncated: AtomicBool,
     elapsed_us: AtomicU64,
+    encode_us: AtomicU64,
     started: Instant,
 }
 
 impl Progress {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             rows: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             truncated: AtomicBool::new(false),
             elapsed_us: AtomicU64::new(0),
+            encode_us: AtomicU64::new(0),
             started: Instant::now(),
         }
     }
@@ -113,6 +99,15 @@ impl Progress {
         Duration::from_micros(self.elapsed_us.load(Ordering::Relaxed))
     }
 
+    /// Adds time in which rows were turned into bytes; whoever encodes them says so.
+    pub fn count_encoding(&self, time: Duration) {
+        self.encode_us.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn encode_us(&self) -> u64 {
+        self.encode_us.load(Ordering::Relaxed)
+    }
+
     fn count(&self, batch: &RecordBatch) {
         self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
         self.bytes.fetch_add(batch.get_array_memory_size() as u64, Ordering::Relaxed);
@@ -128,13 +123,17 @@ impl Progress {
 pub struct QueryStream {
     schema: SchemaRef,
     /// None once it has ended.
-    source: Option<(SendableRecordBatchStream, Run)>,
+    source: Option<Started>,
     /// Pulled by [`QueryStream::start`], not yet handed out.
     first: Option<RecordBatch>,
     rows_left: Option<u64>,
+    bytes_left: Option<u64>,
     deadline: Deadline,
     timer: Pin<Box<Sleep>>,
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
     progress: Arc<Progress>,
+    /// To the end of this stream, whoever reads it.
+    run: Run,
 }
 
 impl std::fmt::Debug for QueryStream {
@@ -148,21 +147,28 @@ impl std::fmt::Debug for QueryStream {
     }
 }
 
+/// How much of a result is handed out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Cuts {
+    /// The result ends there, truncated.
+    pub(super) rows: Option<u64>,
+    /// The query fails there.
+    pub(super) bytes: Option<u64>,
+}
+
 impl QueryStream {
-    pub(super) fn new(
-        source: SendableRecordBatchStream,
-        rows: Option<u64>,
-        deadline: Deadline,
-        run: Run,
-    ) -> Self {
+    pub(super) fn new(source: Started, cuts: Cuts, deadline: Deadline, run: Run) -> Self {
         Self {
-            schema: source.schema(),
-            source: Some((source, run)),
+            schema: Arc::clone(&source.schema),
+            source: Some(source),
             first: None,
-            rows_left: rows,
+            rows_left: cuts.rows,
+            bytes_left: cuts.bytes,
             deadline,
             timer: Box::pin(tokio::time::sleep_until(deadline.at)),
-            progress: Arc::new(Progress::new()),
+            cancelled: Box::pin(run.live().cancelled().clone().cancelled_owned()),
+            progress: Arc::clone(run.live().progress()),
+            run,
         }
     }
 
@@ -170,6 +176,12 @@ impl QueryStream {
     #[must_use]
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Its id on the list of queries.
+    #[must_use]
+    pub fn query_id(&self) -> &QueryId {
+        self.run.live().query_id()
     }
 
     /// How far it has come.
@@ -197,12 +209,12 @@ impl QueryStream {
     }
 
     /// Counts a batch and cuts it at the row limit.
-    fn admit(&mut self, batch: RecordBatch) -> RecordBatch {
+    fn admit(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
         let rows = batch.num_rows() as u64;
         let batch = match self.rows_left {
             Some(left) if rows > left => {
                 self.progress.truncated.store(true, Ordering::Release);
-                self.source = None;
+                self.complete();
                 // `left` is smaller than a batch's number of rows, which is a `usize`.
                 batch.slice(0, usize::try_from(left).unwrap_or(usize::MAX))
             }
@@ -212,7 +224,24 @@ impl QueryStream {
             *left = left.saturating_sub(rows);
         }
         self.progress.count(&batch);
-        batch
+        if self.bytes_left.is_some_and(|left| self.progress.bytes() > left) {
+            return Err(Error::OverLimit(format!(
+                "the result has more than {} bytes: ask for fewer rows or columns",
+                self.bytes_left.unwrap_or_default()
+            )));
+        }
+        Ok(batch)
+    }
+
+    fn complete(&mut self) {
+        self.source = None;
+        self.run.complete();
+    }
+
+    fn fail<T>(&mut self, error: Error) -> Poll<Option<Result<T>>> {
+        self.source = None;
+        self.run.fail(&error);
+        Poll::Ready(Some(Err(error)))
     }
 }
 
@@ -225,29 +254,27 @@ impl Stream for QueryStream {
             return Poll::Ready(Some(Ok(batch)));
         }
         loop {
-            let Some((source, _)) = &mut this.source else { return Poll::Ready(None) };
+            let Some(source) = &mut this.source else { return Poll::Ready(None) };
             // First, so that a source that is always ready cannot outrun its deadline.
             if this.timer.as_mut().poll(cx).is_ready() {
-                this.source = None;
                 this.progress.touch();
-                return Poll::Ready(Some(Err(this.deadline.passed())));
+                return this.fail(this.deadline.passed());
             }
-            let item = std::task::ready!(source.poll_next_unpin(cx));
+            if this.cancelled.as_mut().poll(cx).is_ready() {
+                this.progress.touch();
+                return this.fail(Error::Cancelled);
+            }
+            let item = std::task::ready!(source.poll_next(cx));
             this.progress.touch();
             match item {
                 Some(Ok(batch)) if batch.num_rows() == 0 => {}
-                Some(Ok(batch)) => {
-                    let batch = this.admit(batch);
-                    return match batch.num_rows() {
-                        0 => Poll::Ready(None),
-                        _ => Poll::Ready(Some(Ok(batch))),
-                    };
-                }
-                Some(Err(error)) => {
-                    this.source = None;
-                    return Poll::Ready(Some(Err(classify(error))));
-                }
-                None => this.source = None,
+                Some(Ok(batch)) => match this.admit(batch) {
+                    Ok(batch) if batch.num_rows() == 0 => return Poll::Ready(None),
+                    Ok(batch) => return Poll::Ready(Some(Ok(batch))),
+                    Err(error) => return this.fail(error),
+                },
+                Some(Err(error)) => return this.fail(error),
+                None => this.complete(),
             }
         }
     }

@@ -14,13 +14,15 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::json;
 
-use super::{Engine, EngineConfig, QueryStream};
+use super::{Engine, EngineConfig, Limits, QuerySpec, QueryStream, SpecTable, TableRows};
 use crate::block_sums::BlockSums;
 use crate::catalog::manifest::{self, Column, ColumnStats, DataFile, Manifest};
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, Source, VersionKind, VersionRecord};
+use crate::catalog::store::Stores;
+use crate::catalog::store::sqlite::SqliteStore;
 use crate::clock::Timestamp;
-use crate::ids::{CommitId, DatasetId, UserId};
+use crate::ids::{CommitId, DatasetId, QueryId, UserId};
 use crate::storage::keys;
 
 /// A dataset called `trips` with two files, and an engine over it.
@@ -41,21 +43,65 @@ impl Fixture {
 
     /// A dataset of these files.
     pub(crate) async fn with_files(files: Vec<RecordBatch>, sort_column: Option<&str>) -> Self {
+        Self::build(files, sort_column, |_| ()).await
+    }
+
+    /// Ten trips, and an engine with other limits.
+    pub(crate) async fn with_config(change: impl FnOnce(&mut EngineConfig)) -> Self {
+        Self::build(vec![trips(0..5), trips(5..10)], Some("day"), change).await
+    }
+
+    async fn build(
+        files: Vec<RecordBatch>,
+        sort_column: Option<&str>,
+        change: impl FnOnce(&mut EngineConfig),
+    ) -> Self {
         let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let folder = tempfile::tempdir().unwrap();
         let manifest = publish(&objects, "trips", 1, files, sort_column).await;
         let version = store_manifest(&objects, &manifest).await;
-        let engine = engine(&folder, &objects, 64 << 20);
+        let mut config = config(&folder, 64 << 20);
+        change(&mut config);
+        let engine = Engine::new(config, Arc::clone(&objects), stores(&folder).history).unwrap();
         Self { engine, objects, manifest, version, folder }
     }
 }
 
-/// An engine that spills to `folder`.
+/// When statements of tests come.
+pub(crate) const NOW: Timestamp = Timestamp::from_seconds(1_714_521_600);
+
+/// A spec as `resolve` makes it, with `trips` as its only table.
+pub(crate) fn spec(fixture: &Fixture, statement: &str) -> QuerySpec {
+    QuerySpec {
+        query_id: QueryId::random(),
+        user_id: UserId::random(),
+        statement: statement.to_owned(),
+        tables: vec![SpecTable {
+            name: "trips".to_owned(),
+            rows: TableRows::Version(Arc::new(fixture.manifest.clone())),
+        }],
+        limits: Limits { rows: None, result_bytes: None, deadline_ms: 60_000 },
+        time_zone: "Asia/Tokyo".to_owned(),
+        now: NOW,
+    }
+}
+
+/// An engine that spills to `folder`, and has its history there.
 pub(crate) fn engine(folder: &tempfile::TempDir, objects: &Arc<dyn ObjectStore>, memory: usize) -> Engine {
+    Engine::new(config(folder, memory), Arc::clone(objects), stores(folder).history).unwrap()
+}
+
+/// What such an engine may use.
+pub(crate) fn config(folder: &tempfile::TempDir, memory: usize) -> EngineConfig {
     let mut config = EngineConfig::new(folder.path().to_owned());
     config.memory_bytes_max = memory;
     config.target_partitions = 2;
-    Engine::new(config, Arc::clone(objects)).unwrap()
+    config
+}
+
+/// Stores in `folder`.
+pub(crate) fn stores(folder: &tempfile::TempDir) -> Stores {
+    SqliteStore::open(folder.path().join("test.db")).unwrap().stores()
 }
 
 /// Rows of `id`, `city`, `day`, `fare`: day `n` is `2024-01-01` and `n` days, and every fifth city is NULL.

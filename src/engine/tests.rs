@@ -10,23 +10,22 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 
-use super::testing::{self, Fixture, joined as many, text, trips};
+use super::testing::{self, Fixture, NOW, joined as many, spec, text, trips};
 use super::*;
-use crate::clock::Timestamp;
+use crate::catalog::record::{CacheUse, QueryKind};
 use crate::error::{Code, Place};
-use crate::ids::QueryId;
+use crate::ids::{QueryId, UserId};
 
-const NOW: Timestamp = Timestamp::from_seconds(1_714_521_600);
-
-/// A spec as `resolve` makes it, with `trips` as its only table.
-fn spec(fixture: &Fixture, statement: &str) -> QuerySpec {
-    QuerySpec {
+/// A look by somebody.
+fn about() -> About {
+    About {
         query_id: QueryId::random(),
-        statement: statement.to_owned(),
-        tables: vec![SpecTable { name: "trips".to_owned(), manifest: Arc::new(fixture.manifest.clone()) }],
-        limits: Limits { rows: None, deadline_ms: 60_000 },
-        time_zone: "Asia/Tokyo".to_owned(),
-        now: NOW,
+        user_id: UserId::random(),
+        kind: QueryKind::Preview,
+        statement: String::new(),
+        tables: Vec::new(),
+        asked_at: NOW,
+        cache: CacheUse::Bypass,
     }
 }
 
@@ -289,7 +288,9 @@ async fn a_query_runs_until_its_end_whatever_the_end() {
     text(read).await.unwrap();
     assert_eq!(engine.running(), 1, "read to its end and dropped");
     while other.next().await.is_some() {}
-    assert_eq!(engine.running(), 0, "read to its end, and still held");
+    assert_eq!(engine.running(), 1, "read to its end, and its last rows still in somebody's hands");
+    drop(other);
+    assert_eq!(engine.running(), 0, "read to its end and dropped");
     let failing = run("select cast(city as bigint) from trips").await.unwrap();
     assert_eq!(engine.running(), 1);
     text(failing).await.unwrap_err();
@@ -300,8 +301,9 @@ async fn a_query_runs_until_its_end_whatever_the_end() {
     cut.limits.rows = Some(1);
     let mut cut = engine.run(cut).await.unwrap();
     cut.next().await.unwrap().unwrap();
-    assert_eq!(engine.running(), 0, "cut at its limit");
-    let dropped = engine.scan(Arc::new(fixture.manifest.clone()), None, None).await.unwrap();
+    drop(cut);
+    assert_eq!(engine.running(), 0, "cut at its limit and dropped");
+    let dropped = engine.scan(Arc::new(fixture.manifest.clone()), None, None, about()).await.unwrap();
     assert_eq!(engine.running(), 1);
     drop(dropped);
     assert_eq!(engine.running(), 0, "dropped");
@@ -337,17 +339,17 @@ async fn scans_and_frames_need_no_sql() {
     let fixture = Fixture::new().await;
     let manifest = Arc::new(fixture.manifest.clone());
     let columns = ["day".to_owned(), "id".to_owned()];
-    let stream = fixture.engine.scan(Arc::clone(&manifest), Some(&columns), Some(2)).await.unwrap();
+    let stream = fixture.engine.scan(Arc::clone(&manifest), Some(&columns), Some(2), about()).await.unwrap();
     assert_eq!(text(stream).await.unwrap(), ["2024-01-01|0", "2024-01-02|1"]);
     let wrong = ["x".to_owned()];
-    let error = fixture.engine.scan(Arc::clone(&manifest), Some(&wrong), None).await.unwrap_err();
+    let error = fixture.engine.scan(Arc::clone(&manifest), Some(&wrong), None, about()).await.unwrap_err();
     assert_eq!(error.to_string(), "there is no column `x`");
 
     let frame = fixture.engine.table(manifest).unwrap();
     let frame = frame.filter(col("id").lt(lit(8))).unwrap();
     let frame = frame.aggregate(vec![col("city")], vec![count(lit(1)).alias("n"), max(col("id"))]).unwrap();
     let frame = frame.sort(vec![col("n").sort(false, false), col("city").sort(true, false)]).unwrap();
-    let lines = text(fixture.engine.stream(frame, Some(2)).await.unwrap()).await.unwrap();
+    let lines = text(fixture.engine.stream(frame, Some(2), about()).await.unwrap()).await.unwrap();
     assert_eq!(lines, ["Lima|2|7", "Oslo|2|6"]);
 }
 
@@ -358,7 +360,7 @@ async fn a_dataset_without_rows_is_an_empty_table() {
     let mut manifest = fixture.manifest.clone();
     manifest.files.clear();
     manifest.row_count = 0;
-    spec.tables[0].manifest = Arc::new(manifest);
+    spec.tables[0].rows = TableRows::Version(Arc::new(manifest));
     assert_eq!(text(fixture.engine.run(spec).await.unwrap()).await.unwrap(), ["0|NULL"]);
 }
 
@@ -444,7 +446,7 @@ async fn a_sort_past_the_spill_space_says_so() {
     let mut config = EngineConfig::new(folder.path().to_owned());
     config.memory_bytes_max = 32 << 20;
     config.spill_bytes_max = 1 << 20;
-    let engine = Engine::new(config, objects).unwrap();
+    let engine = Engine::new(config, objects, testing::stores(&folder).history).unwrap();
     let sorted = sort_160_mb(&engine);
     let error = sorted.try_for_each(|_| std::future::ready(Ok(()))).await.unwrap_err();
     assert_eq!(error.code(), Code::OverLimit, "{error:?}");

@@ -10,11 +10,11 @@ use async_trait::async_trait;
 
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{
-    AuditRecord, DatasetRecord, ExpiredVersion, KeyRecord, UserRecord, VersionRecord,
+    AuditRecord, DatasetRecord, ExpiredVersion, KeyRecord, QueryRecord, UserRecord, VersionRecord,
 };
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::ids::{CommitId, DatasetId, KeyId, UserId};
+use crate::ids::{CommitId, DatasetId, KeyId, QueryId, UserId};
 use crate::limits::PAGE_ITEMS_MAX;
 
 #[cfg(test)]
@@ -176,7 +176,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     async fn remove(&self, id: &KeyId) -> Result<bool, StoreError>;
 }
 
-/// Whose datasets an index query returns.
+/// Whose datasets or queries an index query returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
     Anyone,
@@ -250,6 +250,24 @@ pub trait AuditStore: fmt::Debug + Send + Sync {
     async fn list(&self, page: PageRequest) -> Result<Page<AuditRecord>, StoreError>;
 }
 
+/// Queries that have ended.
+#[async_trait]
+pub trait HistoryStore: fmt::Debug + Send + Sync {
+    /// Stores them. One that is there already stays as it is.
+    async fn append(&self, records: &[std::sync::Arc<QueryRecord>]) -> Result<(), StoreError>;
+
+    async fn get(&self, id: &QueryId) -> Result<Option<QueryRecord>, StoreError>;
+
+    /// The queries of `owner`, those that were asked last first.
+    async fn list(&self, owner: &Owner, page: PageRequest) -> Result<Page<QueryRecord>, StoreError>;
+
+    /// How many queries of `owner` there are.
+    async fn count(&self, owner: &Owner) -> Result<u64, StoreError>;
+
+    /// Forgets all but the newest `keep`, and returns how many.
+    async fn trim(&self, keep: u64) -> Result<u64, StoreError>;
+}
+
 /// The ports of one backend, together.
 #[derive(Debug, Clone)]
 pub struct Stores {
@@ -259,4 +277,5 @@ pub struct Stores {
     pub datasets: std::sync::Arc<dyn DatasetStore>,
     pub expired: std::sync::Arc<dyn ExpiredStore>,
     pub audit: std::sync::Arc<dyn AuditStore>,
+    pub history: std::sync::Arc<dyn HistoryStore>,
 }

@@ -90,7 +90,7 @@ pub(super) async fn preview(
 ) -> ApiResult<Reply<PreviewView>> {
     let limit = check_limit(query.limit, 100, 1000)?;
     let manifest = app.datasets.manifest(&principal, &path.dataset_id, as_of.check()?).await?;
-    let rows = app.datasets.rows(std::sync::Arc::clone(&manifest), Some(limit)).await?;
+    let rows = app.datasets.rows(&principal, std::sync::Arc::clone(&manifest), Some(limit)).await?;
     let (rows, preview_rows) = small(rows).await?;
     let columns = columns(&manifest);
     Ok(Reply::of(PreviewView { columns, rows, total_rows: manifest.row_count, preview_rows }))
@@ -116,7 +116,7 @@ pub(super) async fn values(
     ApiQuery(as_of): ApiQuery<AsOfQuery>,
 ) -> ApiResult<Reply<ValuesView>> {
     let manifest = app.datasets.manifest(&principal, &path.dataset_id, as_of.check()?).await?;
-    let stream = app.datasets.values(manifest, &path.column).await?;
+    let stream = app.datasets.values(&principal, manifest, &path.column).await?;
     let progress = stream.progress();
     let schema = std::sync::Arc::clone(stream.schema());
     let batches: Vec<_> = stream.try_collect().await?;
@@ -137,7 +137,7 @@ pub(super) async fn profile(
     ApiQuery(as_of): ApiQuery<AsOfQuery>,
 ) -> ApiResult<Reply<ColumnProfile>> {
     let manifest = app.datasets.manifest(&principal, &path.dataset_id, as_of.check()?).await?;
-    Ok(Reply::of(app.datasets.profile(&manifest, &path.column).await?))
+    Ok(Reply::of(app.datasets.profile(&principal, &manifest, &path.column).await?))
 }
 
 /// Profiles of all columns, or of the first 100.
@@ -153,7 +153,7 @@ pub(super) async fn profile_all(
     let manifest = app.datasets.manifest(&principal, &path.dataset_id, as_of.check()?).await?;
     let mut profiles = Vec::new();
     for column in manifest.columns.iter().take(PROFILED_MAX) {
-        profiles.push(app.datasets.profile(&manifest, &column.name).await?);
+        profiles.push(app.datasets.profile(&principal, &manifest, &column.name).await?);
     }
     Ok(Reply::of(profiles))
 }
@@ -175,8 +175,8 @@ pub(super) async fn export(
     let format = form.format(&headers, Format::Csv)?;
     let record = app.datasets.get(&principal, &path.dataset_id).await?;
     let manifest = app.datasets.manifest_as_of(&record, as_of.check()?).await?;
-    let rows = app.datasets.rows(manifest, None).await?;
-    let answer =
-        Answer { format, query_id: None, formula_guard: form.formula_guard, file_name: Some(record.name) };
+    let rows = app.datasets.rows(&principal, manifest, None).await?;
+    let query_id = Some(rows.query_id().clone());
+    let answer = Answer { format, query_id, formula_guard: form.formula_guard, file_name: Some(record.name) };
     Ok(stream::respond(rows, answer).await?)
 }

@@ -41,6 +41,7 @@ mod look;
 mod maintenance;
 mod observe;
 mod queries;
+mod query_list;
 mod rate_limit;
 mod state;
 mod stream;
@@ -107,6 +108,8 @@ fn routes(app: &AppState) -> OpenApiRouter<AppState> {
         .routes(routes!(keys::revoke))
         .merge(dataset_routes())
         .routes(routes!(queries::query))
+        .routes(routes!(query_list::list))
+        .routes(routes!(query_list::get, query_list::cancel))
         .routes(routes!(maintenance::check))
         .routes(routes!(maintenance::collect))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

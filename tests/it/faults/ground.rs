@@ -64,7 +64,7 @@ impl Ground {
         stores.datasets = Arc::new(FaultyDatasets { inner: stores.datasets, plan: plan.clone() });
         let mut config = EngineConfig::new(root.path().join("spill"));
         config.target_partitions = 1;
-        let engine = Engine::new(config, Arc::clone(&objects)).unwrap();
+        let engine = Engine::new(config, Arc::clone(&objects), Arc::clone(&stores.history)).unwrap();
         let settings =
             Settings { threads: 1, versions_kept: 2, grace_seconds: 0, decode: DecodeLimits::default() };
         let clock = Arc::new(SystemClock);

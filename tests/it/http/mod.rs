@@ -17,5 +17,6 @@ mod load;
 mod log;
 mod openapi;
 mod query;
+mod query_list;
 mod reimport;
 mod versions;

@@ -73,6 +73,13 @@ impl TestApp {
         Self { door: InProcess::new(router(state.clone()), app), state, folder }
     }
 
+    /// Ends the service; its folder stays.
+    pub(crate) fn close(self) -> TempDir {
+        let Self { state, door, folder } = self;
+        drop((state, door));
+        folder
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }

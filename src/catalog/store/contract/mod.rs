@@ -13,6 +13,7 @@ mod audit;
 mod datasets;
 mod expired;
 mod keys;
+mod queries;
 mod races;
 mod tokens;
 mod users;
@@ -27,6 +28,7 @@ pub(super) async fn run(stores: &Stores) {
     versions::run(stores).await;
     expired::run(stores).await;
     audit::run(stores).await;
+    queries::run(stores).await;
     races::run(stores).await;
 }
 

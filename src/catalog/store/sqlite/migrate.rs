@@ -15,11 +15,18 @@ pub(super) struct Migration {
 }
 
 /// All of them, in order. An applied one is never edited: add another.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    name: "metadata",
-    sql: include_str!("../../../../sql/migrations/0001_metadata.sql"),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "metadata",
+        sql: include_str!("../../../../sql/migrations/0001_metadata.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "queries",
+        sql: include_str!("../../../../sql/migrations/0002_queries.sql"),
+    },
+];
 
 /// Applies what the file lacks.
 ///
@@ -97,8 +104,8 @@ mod tests {
     #[test]
     fn a_stop_inside_a_migration_is_resumed() {
         let more = [
-            Migration { number: 2, name: "b", sql: "create table b (x); create index b_x on b (x);" },
-            Migration { number: 3, name: "c", sql: "alter table b add column y; create table c (z);" },
+            Migration { number: 3, name: "b", sql: "create table b (x); create index b_x on b (x);" },
+            Migration { number: 4, name: "c", sql: "alter table b add column y; create table c (z);" },
         ];
         let all: Vec<Migration> = MIGRATIONS.iter().chain(&more).cloned().collect();
         let expected = schema(&fresh(&all));
@@ -124,6 +131,6 @@ mod tests {
         let mut connection = fresh(MIGRATIONS);
         connection.execute("insert into migrations values (999, 'later')", []).unwrap();
         let error = apply(&mut connection, MIGRATIONS).unwrap_err().to_string();
-        assert!(error.contains("number 999") && error.contains("up to 1"), "{error}");
+        assert!(error.contains("number 999") && error.contains("up to 2"), "{error}");
     }
 }

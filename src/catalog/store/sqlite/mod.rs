@@ -18,6 +18,7 @@ mod expired;
 mod keys;
 mod migrate;
 mod place;
+mod queries;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -52,7 +53,8 @@ impl SqliteStore {
             keys: Arc::clone(&store) as _,
             datasets: Arc::clone(&store) as _,
             expired: Arc::clone(&store) as _,
-            audit: store,
+            audit: Arc::clone(&store) as _,
+            history: store,
         }
     }
 

@@ -1,0 +1,214 @@
+//! The work of a query: planned, started and read to its end by a task on threads of its own, which hands batches
+//! over as they are asked for.
+//!
+//! Why apart: operators keep a processor busy for milliseconds at a time, and a thread that does so answers nobody
+//! meanwhile. With threads of their own, a cached answer takes a millisecond while heavy queries run.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::error::{DataFusionError, Result as PlanResult};
+use datafusion::execution::context::SessionState;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Planned;
+use super::admission::Slot;
+use super::classify::classify;
+use super::deep::Deep;
+use super::resources::Resources;
+use super::running::Live;
+use super::stream::Deadline;
+use crate::error::{Error, Result};
+use crate::tasks::Workers;
+
+/// Batches that are made before anybody asks for them. With them one thread makes rows while another one writes
+/// the last ones.
+const BATCHES_AHEAD: usize = 2;
+
+/// A query whose work has begun.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) schema: SchemaRef,
+    batches: mpsc::Receiver<Event>,
+    deadline: Deadline,
+    /// Ends the work when it is dropped.
+    _work: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug)]
+enum Event {
+    Batch(RecordBatch),
+    Failed(Error),
+    /// Said aloud, so that work which ended in a panic is not taken for a complete result.
+    End,
+}
+
+impl Started {
+    /// The next batch.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        self.batches.poll_recv(cx).map(|event| match event {
+            Some(Event::Batch(batch)) => Some(Ok(batch)),
+            Some(Event::Failed(error)) => Some(Err(error)),
+            Some(Event::End) => None,
+            // The timer of the reader is coarser than the one of the work, and may not have rung yet.
+            None if self.deadline.is_over() => Some(Err(self.deadline.passed())),
+            None => Some(Err(Error::internal("the work of a query ended without saying how"))),
+        })
+    }
+}
+
+/// What is to be done.
+pub(super) struct Work {
+    pub(super) plan: BoxFuture<'static, Result<Planned>>,
+    /// Rows that are wanted; one more is asked for, so that the stream knows whether there were more.
+    pub(super) rows: Option<u64>,
+    pub(super) resources: Resources,
+    pub(super) live: Arc<Live>,
+    pub(super) deadline: Deadline,
+    /// Given back when the work has really ended.
+    pub(super) slot: Slot,
+}
+
+/// Starts it on `workers`, and waits until it is planned.
+pub(super) async fn start(workers: &Workers, work: Work) -> Result<Started> {
+    let (started, planned) = oneshot::channel();
+    let (send, batches) = mpsc::channel(BATCHES_AHEAD);
+    // A reader that stands still does not look at its deadline, and must not keep the slot for ever.
+    let deadline = work.deadline;
+    let task = workers.spawn(async move { deadline.cut(run(work, started, send)).await });
+    let schema =
+        planned.await.map_err(|_| Error::internal("the planning of a query ended without saying how"))??;
+    Ok(Started { schema, batches, deadline, _work: task })
+}
+
+/// What operators are told of the session. They hold the functions they call; the lists of all functions, which cost
+/// more to copy than a small query to run, are for plans that come as text.
+pub(super) fn context(state: &SessionState, resources: &Resources) -> TaskContext {
+    let session = state.session_id().to_owned();
+    let config = state.config().clone();
+    let (scalar, higher, aggregate, window) = Default::default();
+    TaskContext::new(None, session, config, scalar, higher, aggregate, window, resources.runtime())
+}
+
+async fn run(work: Work, started: oneshot::Sender<Result<SchemaRef>>, batches: mpsc::Sender<Event>) {
+    let Work { plan, rows, resources, live, deadline: _, slot: _slot } = work;
+    let begun = Deep::new(async {
+        let (state, plan) = plan.await?;
+        let task = Task { plan: with_limit(plan, rows).map_err(classify)?, state, resources, live };
+        let begun = task.begin(&task.state).await.map_err(classify)?;
+        Ok((task, begun))
+    });
+    let (task, Begun { plan, source }) = match begun.await {
+        Ok(begun) => begun,
+        Err(error) => {
+            // Nobody listens when the query was cancelled; then nobody misses the error.
+            drop(started.send(Err(error)));
+            return;
+        }
+    };
+    if started.send(Ok(source.schema())).is_err() {
+        return;
+    }
+    let outcome = match hand_over(source, &batches).await {
+        Err(failed) if failed.may_go_otherwise(plan.as_ref()) => {
+            drop(plan);
+            task.again(&batches).await
+        }
+        other => other,
+    };
+    let event = outcome.map_or_else(|failed| Event::Failed(classify(failed.error)), |()| Event::End);
+    drop(batches.send(event).await);
+}
+
+/// Asks for one row more than is handed out, so that the stream knows whether there were more, and operators can
+/// stop early.
+fn with_limit(plan: LogicalPlan, rows: Option<u64>) -> PlanResult<LogicalPlan> {
+    match rows.and_then(|rows| usize::try_from(rows).ok()?.checked_add(1)) {
+        Some(fetch) if !matches!(plan, LogicalPlan::Explain(_)) => {
+            LogicalPlanBuilder::from(plan).limit(0, Some(fetch))?.build()
+        }
+        _ => Ok(plan),
+    }
+}
+
+/// A query with its plan.
+struct Task {
+    state: SessionState,
+    plan: LogicalPlan,
+    resources: Resources,
+    live: Arc<Live>,
+}
+
+/// A plan whose operators run.
+struct Begun {
+    plan: Arc<dyn ExecutionPlan>,
+    source: SendableRecordBatchStream,
+}
+
+impl Task {
+    /// Optimises the plan as the settings of `state` say, and starts it.
+    async fn begin(&self, state: &SessionState) -> PlanResult<Begun> {
+        let plan = state.create_physical_plan(&self.plan).await?;
+        self.live.planned(Arc::clone(&plan));
+        let source = execute_stream(Arc::clone(&plan), Arc::new(context(state, &self.resources)))?;
+        Ok(Begun { plan, source })
+    }
+
+    /// A hash join holds one of its sides in memory. One that sorts both can spill them: slower, but it comes to an
+    /// end.
+    async fn again(&self, batches: &mpsc::Sender<Event>) -> Result<(), Failed> {
+        self.live.retried();
+        let mut state = self.state.clone();
+        let options = state.config_mut().options_mut();
+        options.optimizer.prefer_hash_join = false;
+        // Each sort keeps memory for its merge; many side by side would have too little to spill in good pieces.
+        // With one part the planner knows no other join than by hash.
+        options.execution.target_partitions = 2;
+        let begun = Deep::new(self.begin(&state)).await;
+        hand_over(begun.map_err(|error| Failed { error, sent: false })?.source, batches).await
+    }
+}
+
+/// Why rows ended too early.
+struct Failed {
+    error: DataFusionError,
+    /// Whether rows had been handed over before.
+    sent: bool,
+}
+
+async fn hand_over(
+    mut source: SendableRecordBatchStream,
+    batches: &mpsc::Sender<Event>,
+) -> Result<(), Failed> {
+    let mut sent = false;
+    while let Some(batch) = source.next().await {
+        let batch = batch.map_err(|error| Failed { error, sent })?;
+        sent |= batch.num_rows() > 0;
+        if batches.send(Event::Batch(batch)).await.is_err() {
+            // The reader has gone; what is left is of no use to anybody.
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Failed {
+    /// Whether another plan may come to an end, and nobody has seen a row of this one.
+    fn may_go_otherwise(&self, plan: &dyn ExecutionPlan) -> bool {
+        let short_of_memory = matches!(self.error.find_root(), DataFusionError::ResourcesExhausted(_));
+        short_of_memory && !self.sent && joins_by_hash(plan)
+    }
+}
+
+fn joins_by_hash(plan: &dyn ExecutionPlan) -> bool {
+    plan.is::<HashJoinExec>() || plan.children().into_iter().any(|child| joins_by_hash(child.as_ref()))
+}

@@ -1,0 +1,153 @@
+//! Memory of queries: each has a share of its own, and all together have a whole.
+//!
+//! Why two levels: with one pool for all, the query that came first takes what there is, and the others fail for
+//! it. With shares alone, many modest queries together exceed what the machine has.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{
+    FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, TrackConsumersPool,
+};
+
+/// How many consumers an out-of-memory message names.
+const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+
+/// What all queries together may hold.
+#[derive(Debug)]
+pub(super) struct Whole {
+    bytes_max: usize,
+    used: AtomicUsize,
+}
+
+impl Whole {
+    pub(super) fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { bytes_max, used: AtomicUsize::new(0) })
+    }
+
+    /// Bytes that are held now.
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn try_take(&self, bytes: usize) -> bool {
+        let fits = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.bytes_max);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+}
+
+/// The most that one query has held at a time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Peak(Arc<AtomicUsize>);
+
+impl Peak {
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed) as u64
+    }
+}
+
+/// A share of `whole` of at most `bytes_max`, for one query. Operators that can spill get equal parts of it.
+pub(super) fn share(whole: &Arc<Whole>, bytes_max: usize, peak: Peak) -> Arc<dyn MemoryPool> {
+    let share = Share {
+        whole: Arc::clone(whole),
+        own: FairSpillPool::new(bytes_max.min(whole.bytes_max)),
+        peak: peak.0,
+    };
+    Arc::new(TrackConsumersPool::new(share, CONSUMERS_NAMED))
+}
+
+#[derive(Debug)]
+struct Share {
+    whole: Arc<Whole>,
+    own: FairSpillPool,
+    peak: Arc<AtomicUsize>,
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.own)
+    }
+}
+
+impl Share {
+    fn note(&self) {
+        self.peak.fetch_max(self.own.reserved(), Ordering::Relaxed);
+    }
+}
+
+impl MemoryPool for Share {
+    fn name(&self) -> &'static str {
+        "share"
+    }
+
+    fn register(&self, consumer: &MemoryConsumer) {
+        self.own.register(consumer);
+    }
+
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        self.own.unregister(consumer);
+    }
+
+    fn grow(&self, reservation: &MemoryReservation, bytes: usize) {
+        self.own.grow(reservation, bytes);
+        self.whole.used.fetch_add(bytes, Ordering::Relaxed);
+        self.note();
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, bytes: usize) {
+        self.own.shrink(reservation, bytes);
+        self.whole.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, bytes: usize) -> Result<()> {
+        self.own.try_grow(reservation, bytes)?;
+        if !self.whole.try_take(bytes) {
+            self.own.shrink(reservation, bytes);
+            return Err(DataFusionError::ResourcesExhausted(format!(
+                "all queries together hold {} of {} bytes, and {} more were asked for",
+                self.whole.used(),
+                self.whole.bytes_max,
+                bytes
+            )));
+        }
+        self.note();
+        Ok(())
+    }
+
+    fn reserved(&self) -> usize {
+        self.own.reserved()
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        self.own.memory_limit()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_stays_within_its_share_and_all_within_the_whole() {
+        let whole = Whole::new(100);
+        let (peak, other) = (Peak::default(), Peak::default());
+        let (a, b) = (share(&whole, 60, peak.clone()), share(&whole, 60, other));
+        let of_a = MemoryConsumer::new("join").register(&a);
+        let of_b = MemoryConsumer::new("join").register(&b);
+        of_a.try_grow(50).unwrap();
+        let own = of_a.try_grow(11).unwrap_err().to_string();
+        assert!(own.contains("join"), "the message names who holds it: {own}");
+        of_b.try_grow(50).unwrap();
+        let all = of_b.try_grow(1).unwrap_err().to_string();
+        assert!(all.contains("all queries together hold 100 of 100 bytes"), "{all}");
+        assert_eq!((whole.used(), b.reserved()), (100, 50), "what was refused is not counted");
+        drop(of_a);
+        of_b.try_grow(10).unwrap();
+        drop(of_b);
+        assert_eq!((whole.used(), a.reserved(), b.reserved()), (0, 0, 0));
+        assert_eq!(peak.bytes(), 50);
+    }
+}

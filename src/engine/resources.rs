@@ -1,0 +1,69 @@
+//! What one query may use of memory and disk: shares of what all queries have together.
+
+use std::sync::Arc;
+
+use datafusion::execution::runtime_env::RuntimeEnv;
+
+use super::EngineConfig;
+use super::memory::{self, Peak, Whole};
+use super::spill::SpillSpace;
+use crate::error::Result;
+
+/// Memory and disk of all queries.
+#[derive(Debug)]
+pub(super) struct Pools {
+    base: Arc<RuntimeEnv>,
+    memory: Arc<Whole>,
+    spill: Arc<SpillSpace>,
+    memory_per_query: usize,
+    spill_per_query: u64,
+}
+
+/// An environment for one query.
+#[derive(Debug, Clone)]
+pub(super) struct Resources(Arc<RuntimeEnv>);
+
+impl Resources {
+    pub(super) fn runtime(&self) -> Arc<RuntimeEnv> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Pools {
+    /// Shares of what `config` allows, and of `base` what is no matter of amounts.
+    pub(super) fn new(config: &EngineConfig, base: Arc<RuntimeEnv>) -> Result<Self> {
+        Ok(Self {
+            base,
+            memory: Whole::new(config.memory_bytes_max),
+            spill: SpillSpace::new(config.spill_dir.clone(), config.spill_bytes_max)?,
+            memory_per_query: config.memory_per_query_bytes_max,
+            spill_per_query: config.spill_per_query_bytes_max,
+        })
+    }
+
+    /// What one query gets.
+    pub(super) fn share(&self, peak: Peak) -> Result<Resources> {
+        self.of(self.memory_per_query, self.spill_per_query, peak)
+    }
+
+    /// What a sort of an import gets: as much memory as a query and all the disk there is.
+    pub(super) fn for_import(&self) -> Result<Resources> {
+        self.of(self.memory_per_query, u64::MAX, Peak::default())
+    }
+
+    fn of(&self, memory: usize, spill: u64, peak: Peak) -> Result<Resources> {
+        Ok(Resources(Arc::new(RuntimeEnv {
+            memory_pool: memory::share(&self.memory, memory, peak),
+            disk_manager: self.spill.share(spill)?,
+            ..self.base.as_ref().clone()
+        })))
+    }
+
+    pub(super) fn memory_used(&self) -> usize {
+        self.memory.used()
+    }
+
+    pub(super) fn spill_used(&self) -> u64 {
+        self.spill.used()
+    }
+}
