@@ -15,6 +15,9 @@ use crate::ids::{QueryId, UserId};
 /// More rows than anybody waits for, made one after the other.
 const ENDLESS: &str = "select value from range(1, 1000000000000) where value % 3 = 0";
 
+/// How long a test waits for what happens at once on a machine that has nothing else to do.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Somebody with an ordinary account.
 fn somebody(id: &UserId) -> Principal {
     Principal {
@@ -131,7 +134,7 @@ async fn work_ends(engine: &Engine) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the work of all queries ends");
+    tokio::time::timeout(PATIENCE, ended).await.expect("the work of all queries ends");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,7 +157,7 @@ async fn who_goes_away_cancels() {
 async fn a_reader_that_stands_still_does_not_keep_its_slot() {
     let fixture = Fixture::new().await;
     let mut asked = spec(&fixture, ENDLESS);
-    asked.limits.deadline_ms = 50;
+    asked.limits.deadline_ms = 3_000;
     let mut rows = fixture.engine.run(asked).await.unwrap();
     work_ends(&fixture.engine).await;
     let error = loop {
@@ -186,7 +189,7 @@ async fn queries_wait_for_their_turn_and_too_many_are_refused() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), queued).await.unwrap();
+    tokio::time::timeout(PATIENCE, queued).await.unwrap();
     assert_eq!(record(&fixture, &waiting).await.outcome, QueryOutcome::Queued);
 
     let mut third = spec(&fixture, "select 1");
@@ -203,17 +206,17 @@ async fn queries_wait_for_their_turn_and_too_many_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_join_that_runs_out_of_memory_runs_again_and_spills() {
-    let fixture = Fixture::with_config(|config| config.memory_bytes_max = 64 << 20).await;
-    // 700,000 texts of 80 bytes on either side.
-    let side = "(select value, lpad(cast(value as varchar), 80, 'x') as t from range(0, 700000))";
+    let fixture = Fixture::with_config(|config| config.memory_bytes_max = 20 << 20).await;
+    // 250,000 texts of 80 bytes on either side.
+    let side = "(select value, lpad(cast(value as varchar), 80, 'x') as t from range(0, 250000))";
     let statement = format!("select count(*), sum(a.value) from {side} a join {side} b on a.t = b.t");
     let asked = spec(&fixture, &statement);
     let id = asked.query_id.clone();
     let rows = text(fixture.engine.run(asked).await.unwrap()).await.unwrap();
-    assert_eq!(rows, ["700000|244999650000"]);
+    assert_eq!(rows, ["250000|31249875000"]);
     let told = record(&fixture, &id).await;
     assert!(told.retried && told.work.spilled_bytes > 0, "{told:?}");
-    assert!(told.memory_peak_bytes <= 64 << 20, "{told:?}");
+    assert!(told.memory_peak_bytes <= 20 << 20, "{told:?}");
     assert_eq!(fixture.engine.spill_used(), 0);
 }
 

@@ -86,12 +86,12 @@ async fn a_running_query_is_found_and_cancelled() {
             tokio::task::yield_now().await;
         }
     };
-    let id = tokio::time::timeout(Duration::from_secs(20), found).await.unwrap();
+    let id = tokio::time::timeout(Duration::from_secs(120), found).await.unwrap();
     let path = format!("/api/queries/{id}");
     app.delete(&path).by(&ben).send().await.refused(404, "NOT_FOUND");
     app.delete(&path).by(&reader).send().await.refused(403, "FORBIDDEN");
     app.delete(&path).by(&ana).send().await.no_content();
-    let broken = tokio::time::timeout(Duration::from_secs(20), asking).await.unwrap().unwrap();
+    let broken = tokio::time::timeout(Duration::from_secs(120), asking).await.unwrap().unwrap();
     assert!(broken, "the transfer is broken off, not ended");
     let told = app.get(&path).by(&ana).send().await.data(200);
     assert_eq!((&told["outcome"], &told["error"]["code"]), (&json!("cancelled"), &json!("CANCELLED")));
