@@ -42,7 +42,8 @@ pub(super) struct FormatQuery {
     pub(super) formula_guard: bool,
 }
 
-fn yes() -> bool {
+/// For a switch that is on unless it is switched off.
+pub(super) fn yes() -> bool {
     true
 }
 
