@@ -50,6 +50,7 @@ mod stream;
 mod upload;
 mod users;
 mod versions;
+mod write_deadline;
 
 pub use client_address::Peer;
 pub use health::{HealthProbe, HealthReport, PartHealth};
