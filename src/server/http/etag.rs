@@ -5,6 +5,8 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
+use crate::encode::Form;
+
 /// The name of an answer. Weak, because the order of rows that nobody sorted may differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Etag(String);
@@ -14,9 +16,9 @@ const HASH_BYTES: usize = 16;
 
 impl Etag {
     /// Of the rows that `fingerprint` stands for, in a form.
-    pub(super) fn of(fingerprint: &blake3::Hash, form: &str) -> Self {
+    pub(super) fn of(fingerprint: &blake3::Hash, form: &Form) -> Self {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(fingerprint.as_bytes()).update(form.as_bytes());
+        hasher.update(fingerprint.as_bytes()).update(format!("{form:?}").as_bytes());
         let mut short = [0; HASH_BYTES];
         hasher.finalize_xof().fill(&mut short);
         Self(format!("W/\"{:032x}\"", u128::from_be_bytes(short)))
@@ -41,10 +43,11 @@ impl Etag {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encode::Format;
 
     #[test]
     fn a_caller_may_know_several() {
-        let tag = Etag::of(&blake3::hash(b"rows"), "json");
+        let tag = Etag::of(&blake3::hash(b"rows"), &Form::of(Format::Json));
         let own = tag.0.clone();
         check(&tag, &own, true);
         check(&tag, own.trim_start_matches("W/"), true);
@@ -52,8 +55,8 @@ mod tests {
         check(&tag, "*", true);
         check(&tag, "\"x\"", false);
         check(&tag, "", false);
-        assert_ne!(tag, Etag::of(&blake3::hash(b"rows"), "csv"));
-        assert_ne!(tag, Etag::of(&blake3::hash(b"others"), "json"));
+        assert_ne!(tag, Etag::of(&blake3::hash(b"rows"), &Form::of(Format::Csv)));
+        assert_ne!(tag, Etag::of(&blake3::hash(b"others"), &Form::of(Format::Json)));
 
         #[track_caller]
         fn check(tag: &Etag, sent: &str, expected: bool) {

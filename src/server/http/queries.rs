@@ -127,12 +127,13 @@ pub(super) async fn query(
     headers: HeaderMap,
     ApiJson(body): ApiJson<QueryBody>,
 ) -> ApiResult<Response> {
-    let format = form.format(&headers, Format::Json)?;
+    let form = form.form(&headers, Format::Json)?;
     let request = body.request()?;
     let spec = app.engine.resolve(app.catalog.as_ref(), &principal, request, app.clock.now()).await?;
     let query_id = Some(spec.query_id.clone());
     let rows = app.engine.run(spec).await?;
-    let answer = Answer { format, query_id, formula_guard: form.formula_guard, file_name: None };
+    let trailers = stream::reads_trailers(&headers);
+    let answer = Answer { form, query_id, file_name: None, trailers };
     Ok(stream::respond(rows, answer).await?)
 }
 
@@ -156,25 +157,25 @@ pub(super) async fn ask(
     ApiQuery(pairs): ApiQuery<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let format = form.format(&headers, Format::Json)?;
+    let form = form.form(&headers, Format::Json)?;
     let request = question.request(&pairs)?;
     let spec = app.engine.resolve(app.catalog.as_ref(), &principal, request, app.clock.now()).await?;
     let volatile = app.engine.is_volatile(&spec)?;
-    let written = format!("{format:?} {}", form.formula_guard);
-    let etag = (!volatile).then(|| Etag::of(&spec.fingerprint(), &written));
+    let etag = (!volatile).then(|| Etag::of(&spec.fingerprint(), &form));
     let known = etag.as_ref().is_some_and(|etag| etag.is_known(&headers));
     let mut response = if known || method == Method::HEAD {
         let mut response = Response::new(Body::empty());
         if known {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         }
-        let content_type = HeaderValue::from_static(format.content_type());
+        let content_type = HeaderValue::from_static(form.content_type());
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);
         response
     } else {
         let query_id = Some(spec.query_id.clone());
         let rows = app.engine.run(spec).await?;
-        let answer = Answer { format, query_id, formula_guard: form.formula_guard, file_name: None };
+        let trailers = stream::reads_trailers(&headers);
+        let answer = Answer { form, query_id, file_name: None, trailers };
         stream::respond(rows, answer).await?
     };
     let headers = response.headers_mut();
