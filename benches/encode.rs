@@ -19,7 +19,7 @@ use arrow::array::{
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use shirabe::catalog::manifest::type_name;
-use shirabe::encode::{Format, Options, Rows, encode};
+use shirabe::encode::{Form, Format, Options, Rows, encode};
 use shirabe_benches::Outcome;
 
 const BATCHES: usize = 100;
@@ -73,8 +73,8 @@ async fn written(format: Format, batch: &RecordBatch) -> Outcome<usize> {
         batches: futures::stream::iter(std::iter::repeat_n(batch.clone(), BATCHES).map(Ok)).boxed(),
         truncated: Box::new(|| false),
     };
-    let options = Options { query_id: None, request_id: "req_1".to_owned(), formula_guard: true, type_name };
-    let body = encode(format, rows, options)?;
+    let options = Options { query_id: None, request_id: "req_1".to_owned(), type_name };
+    let body = encode(Form::of(format), rows, options)?;
     Ok(body.try_fold(0, |sum, frame| async move { Ok(sum + frame.len()) }).await?)
 }
 

@@ -43,6 +43,12 @@ pub const COLUMNS_PER_RESULT_MAX: u64 = 2_000;
 /// Groupings that one GROUP BY may stand for.
 pub const GROUPING_SETS_MAX: u64 = 64;
 
+/// Parameters of one query.
+pub const PARAMETERS_MAX: usize = 256;
+
+/// Values of one parameter that is a list.
+pub const PARAMETER_VALUES_MAX: usize = 10_000;
+
 /// Columns of a dataset.
 pub const COLUMNS_MAX: usize = 10_000;
 

@@ -8,7 +8,7 @@ use reqwest::Method;
 use super::client::Client;
 use super::datasets::find;
 use super::failure::Failure;
-use super::format::Format;
+use super::format::{CsvArgs, Format};
 use super::out::Out;
 use super::results;
 use super::sink::Sink;
@@ -26,9 +26,8 @@ pub(super) struct ExportArgs {
     /// The dataset as it was: a version number or an RFC 3339 time
     #[arg(long, value_name = "WHEN")]
     as_of: Option<String>,
-    /// Write text that a spreadsheet would run as a formula as it is
-    #[arg(long)]
-    no_formula_guard: bool,
+    #[command(flatten)]
+    csv: CsvArgs,
 }
 
 pub(super) async fn run(args: ExportArgs, client: &Client, out: &mut Out) -> Result<(), Failure> {
@@ -44,9 +43,7 @@ pub(super) async fn run(args: ExportArgs, client: &Client, out: &mut Out) -> Res
     if let Some(as_of) = &args.as_of {
         request = request.query(&[("as_of", as_of)]);
     }
-    if args.no_formula_guard {
-        request = request.query(&[("formula_guard", "false")]);
-    }
+    request = request.query(&args.csv.query(format)?);
     let response = client.send(request).await?;
     results::copy(response, format, Sink::open(args.output.as_deref(), out)?).await
 }

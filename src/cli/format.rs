@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
 
@@ -17,6 +17,8 @@ pub(super) enum Format {
     /// Arrow IPC stream
     Arrow,
     Parquet,
+    /// A workbook for spreadsheets
+    Xlsx,
 }
 
 impl Format {
@@ -43,13 +45,14 @@ impl Format {
             "ndjson" | "jsonl" => Some(Self::Ndjson),
             "arrow" | "arrows" | "ipc" => Some(Self::Arrow),
             "parquet" => Some(Self::Parquet),
+            "xlsx" => Some(Self::Xlsx),
             "txt" => Some(Self::Table),
             _ => None,
         }
     }
 
     fn is_binary(self) -> bool {
-        matches!(self, Self::Arrow | Self::Parquet)
+        matches!(self, Self::Arrow | Self::Parquet | Self::Xlsx)
     }
 
     /// As the API calls it; a table is drawn from Arrow.
@@ -60,7 +63,51 @@ impl Format {
             Self::Ndjson => "ndjson",
             Self::Table | Self::Arrow => "arrow",
             Self::Parquet => "parquet",
+            Self::Xlsx => "xlsx",
         }
+    }
+}
+
+/// Choices in the form of CSV.
+#[derive(Debug, Args)]
+pub(super) struct CsvArgs {
+    /// Write CSV in another encoding than UTF-8
+    #[arg(long, value_enum)]
+    encoding: Option<Encoding>,
+    /// Write text that a spreadsheet would run as a formula as it is
+    #[arg(long)]
+    no_formula_guard: bool,
+}
+
+/// An encoding of CSV.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Encoding {
+    #[value(name = "utf-8")]
+    Utf8,
+    /// UTF-8 that begins with the mark by which spreadsheets know it
+    #[value(name = "utf-8-bom")]
+    Utf8Bom,
+    /// Windows' Shift_JIS; `〓` stands for what it lacks
+    Cp932,
+}
+
+impl CsvArgs {
+    /// As parameters of a request for `format`.
+    pub(super) fn query(&self, format: Format) -> Result<Vec<(&'static str, &'static str)>, Failure> {
+        let mut query = Vec::new();
+        if self.no_formula_guard {
+            query.push(("formula_guard", "false"));
+        }
+        if self.encoding.is_some() && format != Format::Csv {
+            let message = "an encoding is a choice of CSV: leave `--encoding` out, or choose CSV";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        match self.encoding {
+            None | Some(Encoding::Utf8) => {}
+            Some(Encoding::Utf8Bom) => query.push(("bom", "true")),
+            Some(Encoding::Cp932) => query.push(("encoding", "cp932")),
+        }
+        Ok(query)
     }
 }
 
@@ -74,6 +121,8 @@ mod tests {
         check(None, None, false, Some(Format::Csv));
         check(None, Some("x.parquet"), true, Some(Format::Parquet));
         check(None, Some("x.JSONL"), true, Some(Format::Ndjson));
+        check(None, Some("x.xlsx"), true, Some(Format::Xlsx));
+        check(Some(Format::Xlsx), None, true, None);
         check(None, Some("x"), true, Some(Format::Csv));
         check(Some(Format::Json), Some("x.csv"), true, Some(Format::Json));
         check(Some(Format::Arrow), None, true, None);

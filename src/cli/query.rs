@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::client::Client;
 use super::failure::Failure;
-use super::format::Format;
+use super::format::{CsvArgs, Format};
 use super::import::unreadable;
 use super::out::Out;
 use super::results;
@@ -26,12 +26,21 @@ pub(super) struct QueryArgs {
     /// Read the datasets as they were: a version number or an RFC 3339 time
     #[arg(long, value_name = "WHEN")]
     as_of: Option<String>,
+    /// The value of a `$NAME` in the statement; text, unless a type such as `date` is named. One that comes several
+    /// times is a list
+    #[arg(short, long = "param", value_name = "NAME[:TYPE]=VALUE")]
+    params: Vec<String>,
+    /// The zone of times without one, such as `Asia/Tokyo` or `+09:00`
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
     /// Form of the result; by default a table in a terminal, and CSV in a pipe
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Write the result to a file, whose ending tells the form
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    csv: CsvArgs,
 }
 
 impl QueryArgs {
@@ -51,8 +60,14 @@ pub(super) async fn run(args: QueryArgs, client: &Client, out: &mut Out) -> Resu
     let format = Format::choose(args.format, args.output.as_deref(), out.is_terminal())?;
     let statement = args.sql.unwrap_or_default();
     let wire = if format == Format::Parquet { Format::Arrow } else { format };
-    let body = json!({ "sql": statement, "as_of": args.as_of });
-    let request = client.request(Method::POST, &["query"]).query(&[("format", wire.api_name())]).json(&body);
+    let body = json!({
+        "sql": statement,
+        "as_of": args.as_of,
+        "parameters": parameters(&args.params)?,
+        "time_zone": args.time_zone,
+    });
+    let request = client.request(Method::POST, &["query"]).query(&[("format", wire.api_name())]);
+    let request = request.query(&args.csv.query(format)?).json(&body);
     let response = client.send(request).await.map_err(|failure| failure.about(&statement))?;
     let written = match format {
         Format::Table if args.output.is_none() => results::table(response, out).await,
@@ -63,6 +78,32 @@ pub(super) async fn run(args: QueryArgs, client: &Client, out: &mut Out) -> Resu
         _ => results::copy(response, format, Sink::open(args.output.as_deref(), out)?).await,
     };
     written.map_err(|failure| failure.about(&statement))
+}
+
+/// Values with their types, as the API takes them.
+fn parameters(given: &[String]) -> Result<Map<String, Value>, Failure> {
+    let mut parameters: Map<String, Value> = Map::new();
+    for text in given {
+        let Some((name, value)) = text.split_once('=') else {
+            return Err(Failure::Usage(format!("`--param {text}`: expected NAME=VALUE or NAME:TYPE=VALUE")));
+        };
+        let (name, data_type) = name.split_once(':').unwrap_or((name, "string"));
+        match parameters.get_mut(name) {
+            None => {
+                parameters.insert(name.to_owned(), json!({ "type": data_type, "value": value }));
+            }
+            Some(known) if known["type"] != data_type => {
+                return Err(Failure::Usage(format!(
+                    "`--param {text}`: all values of `{name}` have one type"
+                )));
+            }
+            Some(known) => match &mut known["value"] {
+                Value::Array(values) => values.push(json!(value)),
+                one => *one = json!([one.take(), value]),
+            },
+        }
+    }
+    Ok(parameters)
 }
 
 fn statement(file: Option<&Path>) -> Result<String, Failure> {
@@ -80,4 +121,31 @@ fn statement(file: Option<&Path>) -> Result<String, Failure> {
         .read_to_string(&mut sql)
         .map_err(|cause| Failure::File(format!("standard input cannot be read: {cause}")))?;
     Ok(sql)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_text_unless_it_has_a_type() {
+        let read = |given: &[&str]| {
+            let given: Vec<String> = given.iter().map(|text| (*text).to_owned()).collect();
+            parameters(&given).map(Value::Object)
+        };
+        let found =
+            read(&["city=O'Hare=x", "from:date=2024-01-31", "ids:int64=1", "ids:int64=2", "ids:int64=3"]);
+        let expected = json!({
+            "city": { "type": "string", "value": "O'Hare=x" },
+            "from": { "type": "date", "value": "2024-01-31" },
+            "ids": { "type": "int64", "value": ["1", "2", "3"] },
+        });
+        assert_eq!(found.unwrap(), expected);
+        assert!(
+            matches!(read(&["x"]), Err(Failure::Usage(message)) if message.contains("expected NAME=VALUE"))
+        );
+        assert!(
+            matches!(read(&["x=1", "x:int64=2"]), Err(Failure::Usage(message)) if message.contains("one type"))
+        );
+    }
 }

@@ -34,7 +34,7 @@ pub(super) async fn copy(mut response: Response, format: Format, mut sink: Sink<
         Format::Ndjson => ended_well_ndjson(&tail)?,
         Format::Json => ended_well_json(&tail)?,
         // A failed body of these does not end, which was noticed above.
-        Format::Table | Format::Csv | Format::Arrow | Format::Parquet => {}
+        Format::Table | Format::Csv | Format::Arrow | Format::Parquet | Format::Xlsx => {}
     }
     sink.finish()
 }

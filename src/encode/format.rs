@@ -1,5 +1,6 @@
 //! Which format a caller wants.
 
+use super::Charset;
 use crate::error::{Error, Result};
 
 /// A format of rows.
@@ -10,11 +11,12 @@ pub enum Format {
     Csv,
     Arrow,
     Parquet,
+    Xlsx,
 }
 
 impl Format {
     /// All of them, the preferred first.
-    pub const ALL: [Self; 5] = [Self::Json, Self::Ndjson, Self::Csv, Self::Arrow, Self::Parquet];
+    pub const ALL: [Self; 6] = [Self::Json, Self::Ndjson, Self::Csv, Self::Arrow, Self::Parquet, Self::Xlsx];
 
     /// As in `?format=`.
     #[must_use]
@@ -25,6 +27,7 @@ impl Format {
             Self::Csv => "csv",
             Self::Arrow => "arrow",
             Self::Parquet => "parquet",
+            Self::Xlsx => "xlsx",
         }
     }
 
@@ -43,6 +46,7 @@ impl Format {
             Self::Csv => "text/csv; charset=utf-8",
             Self::Arrow => "application/vnd.apache.arrow.stream",
             Self::Parquet => "application/vnd.apache.parquet",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         }
     }
 
@@ -54,33 +58,45 @@ impl Format {
         Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name)).ok_or_else(|| {
             Error::invalid_field(
                 "format",
-                format!("`format` is `{name}`: expected `json`, `ndjson`, `csv`, `arrow` or `parquet`"),
+                format!(
+                    "`format` is `{name}`: expected `json`, `ndjson`, `csv`, `arrow`, `parquet` or `xlsx`"
+                ),
             )
         })
     }
 
-    /// The format that an `Accept` header asks for; `default` where it leaves the choice.
+    /// The format that an `Accept` header asks for; `default` where it leaves the choice. A `charset` of CSV comes with
+    /// it.
     ///
     /// # Errors
     /// `NotSupported` when it accepts none of ours.
-    pub fn from_accept(accept: &str, default: Self) -> Result<Self> {
-        let mut best: Option<(f32, Self)> = None;
+    pub fn from_accept(accept: &str, default: Self) -> Result<(Self, Option<Charset>)> {
+        let mut best: Option<(f32, Self, Option<Charset>)> = None;
         for range in accept.split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let quality = parts
-                .find_map(|part| part.strip_prefix("q="))
-                .map_or(1.0, |value| value.parse().unwrap_or(0.0));
+            let mut parts = range.split(';').map(|part| part.trim().to_ascii_lowercase());
+            let media = parts.next().unwrap_or_default();
+            let (mut quality, mut charset) = (1.0, None);
+            for part in parts {
+                match part.split_once('=') {
+                    Some(("q", value)) => quality = value.parse().unwrap_or(0.0),
+                    // One that is not known here makes the range one that cannot be served.
+                    Some(("charset", name)) => match Charset::from_name(name) {
+                        Some(known) => charset = Some(known),
+                        None => quality = 0.0,
+                    },
+                    _ => {}
+                }
+            }
             // Of equals the first wins, as the caller wrote it.
             if let Some(format) = Self::of_media(&media, default)
-                && quality > best.map_or(0.0, |(quality, _)| quality)
+                && quality > best.map_or(0.0, |(quality, ..)| quality)
             {
-                best = Some((quality, format));
+                best = Some((quality, format, charset));
             }
         }
         match best {
-            Some((_, format)) => Ok(format),
-            None if accept.trim().is_empty() => Ok(default),
+            Some((_, format, charset)) => Ok((format, charset)),
+            None if accept.trim().is_empty() => Ok((default, None)),
             None => {
                 let known: Vec<_> = Self::ALL.into_iter().map(Self::media).collect();
                 Err(Error::NotSupported(format!(
@@ -127,10 +143,30 @@ mod tests {
         check("text/html", None);
         check("text/csv;q=0", None);
         check("application/json;q=x", None);
+        check("text/csv;charset=koi8-r", None);
+        check("text/csv;charset=koi8-r, application/json", Some(Format::Json));
 
         #[track_caller]
         fn check(accept: &str, expected: Option<Format>) {
-            assert_eq!(Format::from_accept(accept, Format::Json).ok(), expected, "{accept}");
+            let found = Format::from_accept(accept, Format::Json).ok().map(|(format, _)| format);
+            assert_eq!(found, expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn an_accept_header_may_name_a_charset() {
+        check("text/csv", None);
+        check("text/csv; charset=UTF-8", Some(Charset::Utf8));
+        check("text/csv;charset=windows-31j;q=0.9", Some(Charset::Cp932));
+        check("text/csv;charset=\"Shift_JIS\"", Some(Charset::Cp932));
+
+        #[track_caller]
+        fn check(accept: &str, expected: Option<Charset>) {
+            assert_eq!(
+                Format::from_accept(accept, Format::Json).unwrap(),
+                (Format::Csv, expected),
+                "{accept}"
+            );
         }
     }
 
@@ -138,7 +174,7 @@ mod tests {
     fn every_format_is_found_by_its_names() {
         for format in Format::ALL {
             assert_eq!(Format::from_name(format.name()).unwrap(), format);
-            assert_eq!(Format::from_accept(format.content_type(), Format::Json).unwrap(), format);
+            assert_eq!(Format::from_accept(format.content_type(), Format::Json).unwrap().0, format);
         }
         let error = Format::from_name("xml").unwrap_err().to_string();
         assert!(error.starts_with("`format` is `xml`: expected `json`"), "{error}");

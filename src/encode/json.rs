@@ -13,6 +13,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema};
 use serde_json::json;
 
+use super::out::Out;
 use super::{Encoder, Options, slices, values};
 use crate::error::{Error, Result};
 
@@ -46,7 +47,8 @@ impl Json {
 }
 
 impl Encoder for Json {
-    fn begin(&mut self, out: &mut Vec<u8>) -> Result<()> {
+    fn begin(&mut self, out: &mut Out) -> Result<()> {
+        let out = &mut out.text;
         out.extend_from_slice(b"{\"data\":{");
         if let Some(id) = &self.options.query_id {
             out.extend_from_slice(b"\"query_id\":");
@@ -64,7 +66,8 @@ impl Encoder for Json {
         write!(out, "\"columns\":{columns},\"rows\":[").map_err(Error::internal)
     }
 
-    fn rows(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+    fn rows(&mut self, batch: &RecordBatch, out: &mut Out) -> Result<()> {
+        let out = &mut out.text;
         for slice in slices(batch) {
             let mut columns = values::encoders(&self.fields, &slice)?;
             for row in 0..slice.num_rows() {
@@ -76,11 +79,11 @@ impl Encoder for Json {
         Ok(())
     }
 
-    fn end(&mut self, truncated: bool, out: &mut Vec<u8>) -> Result<()> {
-        self.close(truncated, None, out)
+    fn end(&mut self, truncated: bool, out: &mut Out) -> Result<()> {
+        self.close(truncated, None, &mut out.text)
     }
 
-    fn fail(&mut self, error: Error, out: &mut Vec<u8>) -> Result<()> {
-        self.close(false, Some(&error), out)
+    fn fail(&mut self, error: Error, out: &mut Out) -> Result<()> {
+        self.close(false, Some(&error), &mut out.text)
     }
 }

@@ -8,7 +8,10 @@
 //! |---------|-------------------------|-------------------------|----------------------------|
 //! | JSON    | `"complete":true`       | `"truncated":true`      | `"complete":false,"error"` |
 //! | NDJSON  | last line `{"done":…}`  | `"truncated":true` there | last line `{"error":…}`   |
-//! | others  | the body ends           | the body ends           | the body fails             |
+//! | Arrow   | the body ends           | metadata of the last, empty batch | the body fails   |
+//! | Parquet | the body ends           | metadata in the footer  | the body fails             |
+//! | XLSX    | the body ends           | a second sheet, and a property | the body fails      |
+//! | CSV     | the body ends           | not told                | the body fails             |
 //!
 //! Why a stage of its own: doors, exports and the command line write the same rows. It is a leaf over
 //! Arrow, and must not know queries, datasets or HTTP.
@@ -23,18 +26,28 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
 use crate::error::{Error, Result};
+use out::Out;
 
 mod arrow_ipc;
+mod charset;
+mod compact;
 mod csv;
+mod form;
 mod format;
 mod json;
+mod last_batch;
 mod ndjson;
+mod numbers;
+mod out;
 mod parquet;
+mod pipe;
 mod small;
 #[cfg(test)]
 mod tests;
 mod values;
+mod xlsx;
 
+pub use form::{Charset, Compression, Form};
 pub use format::Format;
 pub use small::{json_column, json_rows};
 
@@ -46,6 +59,10 @@ const FRAME_BYTES_MAX: usize = 1 << 20;
 
 /// Rows that are written at a time, so that a batch of wide rows does not become one huge frame.
 const SLICE_ROWS: usize = 1024;
+
+/// Under which names Arrow, Parquet and XLSX tell how many rows there are, and whether a limit cut others off.
+const ROWS_KEY: &str = "shirabe.rows";
+const TRUNCATED_KEY: &str = "shirabe.truncated";
 
 /// What is to be written.
 pub struct Rows {
@@ -69,51 +86,52 @@ pub struct Options {
     pub query_id: Option<String>,
     /// Part of a JSON body.
     pub request_id: String,
-    /// Puts `'` before text in CSV that a spreadsheet would run as a formula.
-    pub formula_guard: bool,
     /// The name of a type in a JSON body, such as `int64` or `decimal(18,2)`.
     pub type_name: fn(&DataType) -> String,
 }
 
-/// Writes `rows` in `format`.
+/// Writes `rows` in `form`.
 ///
 /// # Errors
 /// `NotSupported` when the format cannot hold one of the columns.
-pub fn encode(format: Format, rows: Rows, options: Options) -> Result<BoxStream<'static, Result<Bytes>>> {
+pub fn encode(form: Form, rows: Rows, options: Options) -> Result<BoxStream<'static, Result<Bytes>>> {
     let schema = SchemaRef::clone(&rows.schema);
-    Ok(match format {
+    Ok(match form.format {
         Format::Json => frames(json::Json::new(&schema, options)?, rows),
         Format::Ndjson => frames(ndjson::Ndjson::new(&schema)?, rows),
-        Format::Csv => frames(csv::Csv::new(&schema, options.formula_guard)?, rows),
-        Format::Arrow => frames(arrow_ipc::ArrowIpc::new(&schema)?, rows),
+        Format::Csv => frames(csv::Csv::new(&schema, form.charset, form.formula_guard)?, rows),
+        Format::Arrow => frames(arrow_ipc::ArrowIpc::new(&schema, form.compression)?, rows),
         Format::Parquet => frames(parquet::Parquet::new(&schema)?, rows),
+        Format::Xlsx => frames(xlsx::Xlsx::new(&schema)?, rows),
     })
 }
 
 /// How one format writes.
 trait Encoder: Send + 'static {
     /// What stands before the first row.
-    fn begin(&mut self, out: &mut Vec<u8>) -> Result<()>;
+    fn begin(&mut self, out: &mut Out) -> Result<()>;
 
     /// Some rows.
-    fn rows(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()>;
+    fn rows(&mut self, batch: &RecordBatch, out: &mut Out) -> Result<()>;
 
     /// What stands after the last row.
-    fn end(&mut self, truncated: bool, out: &mut Vec<u8>) -> Result<()>;
+    fn end(&mut self, truncated: bool, out: &mut Out) -> Result<()>;
 
     /// What a reader is told when the rows failed: text that says so, or the error itself, which breaks
     /// the body off.
-    fn fail(&mut self, error: Error, out: &mut Vec<u8>) -> Result<()>;
+    fn fail(&mut self, error: Error, out: &mut Out) -> Result<()>;
 }
 
 /// The state of a body.
 struct Frames<E> {
     encoder: E,
     rows: Rows,
-    out: Vec<u8>,
+    out: Out,
     /// Cut from a frame that grew too large.
     rest: Bytes,
     begun: bool,
+    /// What was written is on its way out.
+    filled: bool,
     ended: bool,
     /// Comes after the bytes that were written before it.
     failure: Option<Error>,
@@ -121,9 +139,16 @@ struct Frames<E> {
 
 /// The body as a stream.
 fn frames<E: Encoder>(encoder: E, rows: Rows) -> BoxStream<'static, Result<Bytes>> {
-    let out = Vec::with_capacity(FRAME_BYTES * 2);
-    let mut frames =
-        Frames { encoder, rows, out, rest: Bytes::new(), begun: false, ended: false, failure: None };
+    let mut frames = Frames {
+        encoder,
+        rows,
+        out: Out::default(),
+        rest: Bytes::new(),
+        begun: false,
+        filled: false,
+        ended: false,
+        failure: None,
+    };
     futures::stream::poll_fn(move |cx| frames.poll(cx)).boxed()
 }
 
@@ -134,17 +159,22 @@ impl<E: Encoder> Frames<E> {
                 let at = self.rest.len().min(FRAME_BYTES_MAX);
                 return Poll::Ready(Some(Ok(self.rest.split_to(at))));
             }
-            if self.out.len() >= FRAME_BYTES || (self.ended && !self.out.is_empty()) {
-                self.cut();
-                continue;
+            if self.out.len() >= FRAME_BYTES {
+                self.filled = true;
             }
-            if self.ended {
-                return Poll::Ready(self.failure.take().map(Err));
+            // All that was written goes out before more is made.
+            if self.filled || self.ended {
+                match self.out.take(FRAME_BYTES) {
+                    Some(piece) => self.rest = piece,
+                    None if self.ended => return Poll::Ready(self.failure.take().map(Err)),
+                    None => self.filled = false,
+                }
+                continue;
             }
             match self.rows.batches.poll_next_unpin(cx) {
                 // What there is goes out while the next rows are being made.
                 Poll::Pending if self.out.is_empty() => return Poll::Pending,
-                Poll::Pending => self.cut(),
+                Poll::Pending => self.filled = true,
                 Poll::Ready(item) => {
                     if let Err(error) = self.write(item) {
                         self.ended = true;
@@ -153,12 +183,6 @@ impl<E: Encoder> Frames<E> {
                 }
             }
         }
-    }
-
-    /// Makes a frame of what was written.
-    fn cut(&mut self) {
-        let room = self.out.len().max(FRAME_BYTES);
-        self.rest = std::mem::replace(&mut self.out, Vec::with_capacity(room)).into();
     }
 
     fn write(&mut self, item: Option<Result<RecordBatch>>) -> Result<()> {

@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema};
 use serde_json::json;
 
+use super::out::Out;
 use super::{Encoder, slices, values};
 use crate::error::{Error, Result};
 
@@ -55,11 +56,12 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
 }
 
 impl Encoder for Ndjson {
-    fn begin(&mut self, _: &mut Vec<u8>) -> Result<()> {
+    fn begin(&mut self, _: &mut Out) -> Result<()> {
         Ok(())
     }
 
-    fn rows(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+    fn rows(&mut self, batch: &RecordBatch, out: &mut Out) -> Result<()> {
+        let out = &mut out.text;
         for slice in slices(batch) {
             let mut columns = values::encoders(&self.fields, &slice)?;
             for row in 0..slice.num_rows() {
@@ -79,14 +81,16 @@ impl Encoder for Ndjson {
         Ok(())
     }
 
-    fn end(&mut self, truncated: bool, out: &mut Vec<u8>) -> Result<()> {
+    fn end(&mut self, truncated: bool, out: &mut Out) -> Result<()> {
+        let out = &mut out.text;
         let line = json!({ "done": { "rows": self.rows, "truncated": truncated } });
         out.extend_from_slice(line.to_string().as_bytes());
         out.push(b'\n');
         Ok(())
     }
 
-    fn fail(&mut self, error: Error, out: &mut Vec<u8>) -> Result<()> {
+    fn fail(&mut self, error: Error, out: &mut Out) -> Result<()> {
+        let out = &mut out.text;
         let error = json!({ "code": error.code(), "message": error.to_string(), "details": error.details() });
         out.extend_from_slice(json!({ "error": error }).to_string().as_bytes());
         out.push(b'\n');

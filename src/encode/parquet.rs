@@ -1,17 +1,19 @@
 //! Parquet, row group by row group. The footer comes last, so a file that was broken off cannot be read
-//! as a whole one.
+//! as a whole one, and holds in its metadata whether a limit cut rows off.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use super::Encoder;
+use super::out::Out;
+use super::pipe::Pipe;
+use super::{Encoder, ROWS_KEY, TRUNCATED_KEY};
 use crate::error::{Error, Result};
 
 /// Rows of a row group.
@@ -25,6 +27,7 @@ pub(super) struct Parquet {
     /// None once it is closed.
     writer: Option<ArrowWriter<Pipe>>,
     pipe: Pipe,
+    rows: u64,
 }
 
 impl Parquet {
@@ -38,28 +41,7 @@ impl Parquet {
             ArrowWriter::try_new(pipe.clone(), Arc::clone(schema), Some(properties)).map_err(|cause| {
                 Error::NotSupported(format!("the result cannot be written as Parquet: {cause}"))
             })?;
-        Ok(Self { writer: Some(writer), pipe })
-    }
-}
-
-/// What the writer has written, where it can be taken out while it goes on.
-#[derive(Debug, Clone, Default)]
-struct Pipe(Arc<Mutex<Vec<u8>>>);
-
-impl Pipe {
-    fn drain(&self, out: &mut Vec<u8>) {
-        out.append(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-impl Write for Pipe {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+        Ok(Self { writer: Some(writer), pipe, rows: 0 })
     }
 }
 
@@ -68,30 +50,34 @@ fn internal(error: ParquetError) -> Error {
 }
 
 impl Encoder for Parquet {
-    fn begin(&mut self, _: &mut Vec<u8>) -> Result<()> {
+    fn begin(&mut self, _: &mut Out) -> Result<()> {
         Ok(())
     }
 
-    fn rows(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+    fn rows(&mut self, batch: &RecordBatch, out: &mut Out) -> Result<()> {
         if let Some(writer) = &mut self.writer {
+            self.rows += batch.num_rows() as u64;
             writer.write(batch).map_err(internal)?;
             if writer.in_progress_size() > GROUP_BYTES {
                 writer.flush().map_err(internal)?;
             }
         }
-        self.pipe.drain(out);
+        self.pipe.drain(&mut out.text);
         Ok(())
     }
 
-    fn end(&mut self, _: bool, out: &mut Vec<u8>) -> Result<()> {
-        if let Some(writer) = self.writer.take() {
+    fn end(&mut self, truncated: bool, out: &mut Out) -> Result<()> {
+        if let Some(mut writer) = self.writer.take() {
+            for (key, value) in [(ROWS_KEY, self.rows.to_string()), (TRUNCATED_KEY, truncated.to_string())] {
+                writer.append_key_value_metadata(KeyValue { key: key.to_owned(), value: Some(value) });
+            }
             writer.close().map_err(internal)?;
         }
-        self.pipe.drain(out);
+        self.pipe.drain(&mut out.text);
         Ok(())
     }
 
-    fn fail(&mut self, error: Error, _: &mut Vec<u8>) -> Result<()> {
+    fn fail(&mut self, error: Error, _: &mut Out) -> Result<()> {
         self.writer = None;
         Err(error)
     }

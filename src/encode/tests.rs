@@ -1,11 +1,14 @@
 //! What the formats write, that they agree, and how they end.
 
+use std::io::Cursor;
 use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow::array::*;
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use arrow::ipc::reader::StreamReader;
+use calamine::{Data, Reader as _};
 use futures::TryStreamExt as _;
 use futures::executor::block_on;
 use proptest::prelude::*;
@@ -17,7 +20,6 @@ fn options() -> Options {
     Options {
         query_id: Some("q_1".to_owned()),
         request_id: "req_1".to_owned(),
-        formula_guard: true,
         type_name: |data_type| data_type.to_string().to_lowercase(),
     }
 }
@@ -27,13 +29,17 @@ fn rows(items: Vec<Result<RecordBatch>>, schema: SchemaRef, truncated: bool) -> 
 }
 
 /// The whole body, or the error that breaks it off.
-fn body(format: Format, batch: &RecordBatch, options: Options) -> Result<Vec<u8>> {
-    let rows = rows(vec![Ok(batch.clone())], batch.schema(), false);
-    Ok(block_on(encode(format, rows, options)?.try_collect::<Vec<_>>())?.concat())
+fn body(form: Form, batch: &RecordBatch) -> Result<Vec<u8>> {
+    whole(form, vec![Ok(batch.clone())], batch.schema(), false)
+}
+
+fn whole(form: Form, items: Vec<Result<RecordBatch>>, schema: SchemaRef, truncated: bool) -> Result<Vec<u8>> {
+    let rows = rows(items, schema, truncated);
+    Ok(block_on(encode(form, rows, options())?.try_collect::<Vec<_>>())?.concat())
 }
 
 fn text(format: Format, batch: &RecordBatch) -> String {
-    String::from_utf8(body(format, batch, options()).unwrap()).unwrap()
+    String::from_utf8(body(Form::of(format), batch).unwrap()).unwrap()
 }
 
 fn one(name: &str, column: impl Array + 'static) -> RecordBatch {
@@ -120,8 +126,8 @@ fn ndjson_and_csv_are_exactly_this() {
          {\"done\":{\"rows\":2,\"truncated\":false}}\n"
     );
     assert_eq!(text(Format::Csv, &batch), "a,a,d\r\n-5,'=1+1,-0.5\r\n,\"\",0.7\r\n");
-    let unguarded = Options { formula_guard: false, ..options() };
-    let csv = body(Format::Csv, &batch, unguarded).unwrap();
+    let unguarded = Form { formula_guard: false, ..Form::of(Format::Csv) };
+    let csv = body(unguarded, &batch).unwrap();
     assert_eq!(String::from_utf8(csv).unwrap(), "a,a,d\r\n-5,=1+1,-0.5\r\n,\"\",0.7\r\n");
     let alone = one("t", StringArray::from(vec![Some("x"), None]));
     assert_eq!(text(Format::Csv, &alone), "t\r\nx\r\n\"\"\r\n", "no line is empty");
@@ -132,7 +138,7 @@ fn every_format_ends_honestly() {
     let batch = one("n", Int64Array::from(vec![1]));
     for format in Format::ALL {
         let items = vec![Ok(batch.clone()), Err(Error::BadData("row 2 is bad".to_owned()))];
-        let stream = encode(format, rows(items, batch.schema(), false), options()).unwrap();
+        let stream = encode(Form::of(format), rows(items, batch.schema(), false), options()).unwrap();
         let frames: Vec<Result<Bytes>> = block_on(stream.collect());
         let text: Vec<u8> = frames.iter().flatten().flat_map(|bytes| bytes.to_vec()).collect();
         let last = frames.last().unwrap();
@@ -148,7 +154,7 @@ fn every_format_ends_honestly() {
                 let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
                 assert_eq!(last["error"]["message"], "row 2 is bad");
             }
-            Format::Csv | Format::Arrow | Format::Parquet => {
+            Format::Csv | Format::Arrow | Format::Parquet | Format::Xlsx => {
                 assert!(matches!(last, Err(Error::BadData(_))), "{format:?}: {last:?}");
             }
         }
@@ -158,19 +164,48 @@ fn every_format_ends_honestly() {
 #[test]
 fn a_cut_result_says_so() {
     let batch = one("n", Int64Array::from(vec![1]));
-    for (format, word) in [(Format::Json, "\"truncated\":true"), (Format::Ndjson, "\"truncated\":true")] {
-        let rows = rows(vec![Ok(batch.clone())], batch.schema(), true);
-        let frames: Vec<Bytes> = block_on(encode(format, rows, options()).unwrap().try_collect()).unwrap();
-        let text = String::from_utf8(frames.concat()).unwrap();
-        assert!(text.contains(word), "{text}");
+    for truncated in [false, true] {
+        let written =
+            |format| whole(Form::of(format), vec![Ok(batch.clone())], batch.schema(), truncated).unwrap();
+        for format in [Format::Json, Format::Ndjson] {
+            let text = String::from_utf8(written(format)).unwrap();
+            assert!(text.contains(&format!("\"truncated\":{truncated}")), "{text}");
+        }
+        let told = truncated.to_string();
+        let parquet =
+            ParquetRecordBatchReaderBuilder::try_new(Bytes::from(written(Format::Parquet))).unwrap();
+        let pairs = parquet.metadata().file_metadata().key_value_metadata().unwrap();
+        let pair = pairs.iter().find(|pair| pair.key == TRUNCATED_KEY).unwrap();
+        assert_eq!(pair.value.as_ref(), Some(&told));
+        assert_eq!(last_metadata(&written(Format::Arrow)), [(ROWS_KEY, "1"), (TRUNCATED_KEY, &told)]);
+        let sheets =
+            calamine::open_workbook_from_rs::<calamine::Xlsx<_>, _>(Cursor::new(written(Format::Xlsx)));
+        assert_eq!(sheets.unwrap().sheet_names().len(), if truncated { 2 } else { 1 });
     }
+}
+
+/// The metadata of the last batch of an Arrow stream.
+fn last_metadata(stream: &[u8]) -> Vec<(&str, &str)> {
+    let (mut rest, mut last) = (stream, None);
+    // A mark, the length of a message, the message, its buffers; at the end the length is 0.
+    while let [0xff, 0xff, 0xff, 0xff, length @ ..] = rest {
+        let (length, message) = length.split_first_chunk::<4>().unwrap();
+        let length = usize::try_from(u32::from_le_bytes(*length)).unwrap();
+        if length == 0 {
+            break;
+        }
+        let message = arrow::ipc::root_as_message(&message[..length]).unwrap();
+        rest = &rest[8 + length + usize::try_from(message.bodyLength()).unwrap()..];
+        last = message.custom_metadata();
+    }
+    last.unwrap().iter().map(|pair| (pair.key().unwrap(), pair.value().unwrap())).collect()
 }
 
 #[test]
 fn no_rows_are_a_whole_body() {
     let empty = RecordBatch::new_empty(one("n", Int64Array::from(vec![1])).schema());
     for format in Format::ALL {
-        let stream = encode(format, rows(Vec::new(), empty.schema(), false), options()).unwrap();
+        let stream = encode(Form::of(format), rows(Vec::new(), empty.schema(), false), options()).unwrap();
         let bytes = block_on(stream.try_collect::<Vec<_>>()).unwrap().concat();
         assert_eq!(read_back(format, &bytes, 1), Vec::<Vec<Value>>::new(), "{format:?}");
     }
@@ -191,12 +226,13 @@ fn frames_are_bounded_and_made_on_demand() {
             batches: futures::stream::iter(items).boxed(),
             truncated: Box::new(|| false),
         };
-        let mut stream = encode(format, rows, options()).unwrap();
+        let mut stream = encode(Form::of(format), rows, options()).unwrap();
         let first = block_on(stream.next()).unwrap().unwrap();
         assert!(first.len() <= FRAME_BYTES_MAX, "{format:?}");
         let ahead = pulled.load(std::sync::atomic::Ordering::Relaxed);
-        // Parquet has to see a row group before it can write it.
-        assert!(ahead <= if format == Format::Parquet { 10 } else { 1 }, "{format:?} pulled {ahead} batches");
+        // Parquet has to see a row group before it can write it, and what XLSX repeats takes no room.
+        let compressed = matches!(format, Format::Parquet | Format::Xlsx);
+        assert!(ahead <= if compressed { 10 } else { 1 }, "{format:?} pulled {ahead} batches");
         let rest: Vec<Bytes> = block_on(stream.try_collect()).unwrap();
         assert!(rest.iter().all(|frame| frame.len() <= FRAME_BYTES_MAX), "{format:?}");
         assert_eq!(read_back(format, &[first.to_vec(), rest.concat()].concat(), 1).len(), 40_000);
@@ -204,10 +240,104 @@ fn frames_are_bounded_and_made_on_demand() {
 }
 
 #[test]
-fn views_travel_without_what_they_do_not_show() {
-    let long: StringViewArray = (0..10_000).map(|n| Some(format!("{n:0>100}"))).collect();
-    let few = one("t", long).slice(5_000, 3);
-    assert!(body(Format::Arrow, &few, options()).unwrap().len() < 4_000);
+fn nothing_travels_that_is_not_shown() {
+    let texts = || (0..10_000).map(|n| format!("{n:0>100}"));
+    let views = StringViewArray::from_iter_values(texts());
+    check(Arc::new(views.clone()));
+    check(Arc::new(StringArray::from_iter_values(texts())));
+    check(Arc::new(BinaryViewArray::from_iter_values(texts())));
+    let keys = Int32Array::from_iter_values(0..10_000);
+    check(Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from_iter_values(texts())))));
+    let item = Arc::new(Field::new_list_field(DataType::Utf8View, true));
+    let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(1, 10_000));
+    let lists = ListArray::new(Arc::clone(&item), offsets, Arc::new(views.clone()), None);
+    check(Arc::new(lists.clone()));
+    check(Arc::new(FixedSizeListArray::new(item, 1, Arc::new(views.clone()), None)));
+    let field = Arc::new(Field::new("x", lists.data_type().clone(), true));
+    check(Arc::new(StructArray::from(vec![(field, Arc::new(lists) as ArrayRef)])));
+    let names = ["key", "value"].map(|name| Field::new(name, DataType::Utf8View, name == "value"));
+    let columns: Vec<ArrayRef> = vec![Arc::new(views.clone()), Arc::new(views)];
+    let entries = StructArray::new(names.to_vec().into(), columns, None);
+    let field = Arc::new(Field::new("entries", entries.data_type().clone(), false));
+    let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(1, 10_000));
+    check(Arc::new(MapArray::new(field, offsets, entries, None, false)));
+
+    /// A few of ten thousand rows: as few bytes, and the same rows.
+    #[track_caller]
+    fn check(column: ArrayRef) {
+        let schema = Schema::new(vec![Field::new("t", column.data_type().clone(), true)]);
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![column]).unwrap().slice(5_000, 3);
+        let bytes = body(Form::of(Format::Arrow), &batch).unwrap();
+        assert!(bytes.len() < 4_000, "{}: {} bytes", batch.column(0).data_type(), bytes.len());
+        let got: Vec<_> =
+            StreamReader::try_new(bytes.as_slice(), None).unwrap().map(Result::unwrap).collect();
+        assert_eq!(got[0], batch);
+    }
+}
+
+#[test]
+fn a_workbook_has_real_numbers_and_dates_and_no_formulas() {
+    let day = Date32Array::from(vec![19_723, 0]);
+    let batch = RecordBatch::try_from_iter([
+        ("id", Arc::new(Int64Array::from(vec![-5, 9_007_199_254_740_993])) as ArrayRef),
+        ("price", Arc::new(Decimal128Array::from(vec![150, -1]).with_precision_and_scale(38, 2).unwrap())),
+        ("share", Arc::new(Float64Array::from(vec![0.1, f64::NAN]))),
+        ("day", Arc::new(day)),
+        (
+            "at",
+            Arc::new(TimestampMicrosecondArray::from(vec![1_704_110_400_000_000, -3_000_000_000_000_000])),
+        ),
+        ("ok", Arc::new(BooleanArray::from(vec![Some(true), None]))),
+        ("text", Arc::new(StringArray::from(vec!["=1+1", " <a> & \"b\"\n売上 "]))),
+    ])
+    .unwrap();
+    let bytes = body(Form::of(Format::Xlsx), &batch).unwrap();
+    let mut book: calamine::Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(bytes)).unwrap();
+    assert_eq!(book.worksheet_formula("Result").unwrap().height(), 0);
+    let sheet = book.worksheet_range("Result").unwrap();
+    let row = |row: usize| -> Vec<Data> { sheet.rows().nth(row).unwrap().to_vec() };
+    let text = |text: &str| Data::String(text.to_owned());
+    assert_eq!(row(0), ["id", "price", "share", "day", "at", "ok", "text"].map(text));
+    let [id, price, share, day, at, ok, formula]: [Data; 7] = row(1).try_into().unwrap();
+    assert_eq!((id, price, share), (Data::Float(-5.0), Data::Float(1.5), Data::Float(0.1)));
+    assert_eq!((ok, formula), (Data::Bool(true), text("=1+1")));
+    let times = [day, at].map(|cell| match cell {
+        Data::DateTime(time) => time.as_f64(),
+        other => panic!("no time: {other:?}"),
+    });
+    assert_eq!(times, [45_292.0, 45_292.5]);
+    let (wide, small) = (text("9007199254740993"), Data::Float(-0.01));
+    let (nan, old) = (text("NaN"), text("1874-12-07T18:40:00"));
+    let [id, price, share, _, at, ok, last]: [Data; 7] = row(2).try_into().unwrap();
+    assert_eq!((id, price, share, at, ok), (wide, small, nan, old, Data::Empty));
+    assert_eq!(last, text(" <a> & \"b\"\n売上 "));
+}
+
+#[test]
+fn csv_is_written_in_the_character_set_that_was_asked_for() {
+    let batch = one("都市", StringArray::from(vec![Some("東京"), Some("😀"), None]));
+    check(&batch, Charset::Utf8, "都市\r\n東京\r\n😀\r\n\"\"\r\n".as_bytes());
+    check(&batch, Charset::Utf8Bom, "\u{feff}都市\r\n東京\r\n😀\r\n\"\"\r\n".as_bytes());
+    let (name, city) = (b"\x93\x73\x8e\x73", b"\x93\x8c\x8b\x9e");
+    let expected = [&name[..], b"\r\n", city, b"\r\n\x81\xac\r\n\"\"\r\n"].concat();
+    check(&batch, Charset::Cp932, &expected);
+
+    #[track_caller]
+    fn check(batch: &RecordBatch, charset: Charset, expected: &[u8]) {
+        let form = Form { charset, ..Form::of(Format::Csv) };
+        assert_eq!(body(form, batch).unwrap(), expected, "{charset:?}");
+    }
+}
+
+#[test]
+fn arrow_can_be_compressed() {
+    let batch = one("n", Int64Array::from_iter_values((0..10_000).map(|n| n % 7)));
+    let plain = body(Form::of(Format::Arrow), &batch).unwrap();
+    for compression in [Compression::Lz4, Compression::Zstd] {
+        let bytes = body(Form { compression, ..Form::of(Format::Arrow) }, &batch).unwrap();
+        assert!(bytes.len() * 2 < plain.len(), "{compression:?}: {} of {}", bytes.len(), plain.len());
+        assert_eq!(read_back(Format::Arrow, &bytes, 1), read_back(Format::Arrow, &plain, 1));
+    }
 }
 
 /// The rows as JSON values, read from the bytes by a reader that is not ours.
@@ -246,6 +376,16 @@ fn read_back(format: Format, bytes: &[u8], columns: usize) -> Vec<Vec<Value>> {
             let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::copy_from_slice(bytes)).unwrap();
             reader.build().unwrap().flat_map(|batch| texts(&batch.unwrap())).collect()
         }
+        Format::Xlsx => {
+            let mut book: calamine::Xlsx<_> = calamine::open_workbook_from_rs(Cursor::new(bytes)).unwrap();
+            let sheet = book.worksheet_range_at(0).unwrap().unwrap();
+            let cell = |row: usize, column: usize| match sheet.get((row, column)) {
+                None | Some(Data::Empty) => Value::Null,
+                Some(Data::Float(number)) => json!(number.to_string()),
+                Some(other) => json!(other.to_string()),
+            };
+            (1..sheet.height()).map(|row| (0..columns).map(|column| cell(row, column)).collect()).collect()
+        }
     }
 }
 
@@ -280,11 +420,11 @@ proptest! {
             Value::String(text) => text,
             other => other.to_string(),
         };
-        let unguarded = Options { formula_guard: false, ..options() };
         let expected: Vec<Vec<String>> = super::tests::texts(&batch)
             .into_iter().map(|row| row.into_iter().map(plain).collect()).collect();
-        for format in Format::ALL {
-            let bytes = body(format, &batch, unguarded.clone()).unwrap();
+        // A spreadsheet has another idea of numbers; it has a test of its own.
+        for format in Format::ALL.into_iter().filter(|format| *format != Format::Xlsx) {
+            let bytes = body(Form { formula_guard: false, ..Form::of(format) }, &batch).unwrap();
             let got: Vec<Vec<String>> = read_back(format, &bytes, 3)
                 .into_iter().map(|row| row.into_iter().map(plain).collect()).collect();
             prop_assert_eq!(&got, &expected, "{:?}", format);

@@ -14,7 +14,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayAccessor, ArrayRef, AsArray as _, RecordBatch};
-use arrow::datatypes::{DataType, FieldRef, Float16Type, Float32Type, Float64Type, Int64Type, UInt64Type};
+use arrow::datatypes::{DataType, FieldRef, Float16Type, Float32Type, Float64Type, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::json::writer::{NullableEncoder, make_encoder};
 use arrow::json::{Encoder, EncoderFactory, EncoderOptions};
@@ -22,10 +22,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::internal;
+use super::numbers::{Dates, Decimals, Int64s, Times, UInt64s};
 use crate::error::{Error, Result};
-
-/// The largest integer that a double, and with it JavaScript, holds exactly with all its neighbours.
-const EXACT_MAX: u64 = (1 << 53) - 1;
 
 /// Arrow's own encoders.
 static PLAIN: LazyLock<EncoderOptions> =
@@ -93,11 +91,12 @@ pub(super) fn encoders<'a>(
     fields: &'a [FieldRef],
     batch: &'a RecordBatch,
 ) -> Result<Vec<NullableEncoder<'a>>> {
-    fields
-        .iter()
-        .zip(batch.columns())
-        .map(|(field, column)| encoder(field, column).map_err(internal))
-        .collect()
+    fields.iter().zip(batch.columns()).map(|(field, column)| encoder_of(field, column)).collect()
+}
+
+/// An encoder for one column.
+pub(super) fn encoder_of<'a>(field: &'a FieldRef, column: &'a ArrayRef) -> Result<NullableEncoder<'a>> {
+    encoder(field, column).map_err(internal)
 }
 
 fn encoder<'a>(
@@ -112,7 +111,19 @@ pub(super) fn string(text: &str, out: &mut Vec<u8>) -> Result<()> {
     serde_json::to_writer(out, text).map_err(Error::internal)
 }
 
-/// Encoders for types that JSON cannot hold exactly.
+/// The text inside a JSON value. Strings lose their quotes and escapes, the rest is text as it is.
+pub(super) fn plain<'a>(json: &'a [u8], text: &'a mut String) -> Result<&'a [u8]> {
+    match json {
+        [b'"', inner @ .., b'"'] if memchr::memchr(b'\\', inner).is_none() => Ok(inner),
+        [b'"', ..] => {
+            *text = serde_json::from_slice(json).map_err(Error::internal)?;
+            Ok(text.as_bytes())
+        }
+        other => Ok(other),
+    }
+}
+
+/// Encoders for types that JSON cannot hold exactly, or that are slow to write otherwise.
 #[derive(Debug)]
 struct Exact;
 
@@ -126,13 +137,14 @@ impl EncoderFactory for Exact {
         use DataType as T;
         let plain = || make_encoder(field, array, &PLAIN);
         let encoder: Box<dyn Encoder + 'a> = match array.data_type() {
-            T::Int64 => {
-                let values = array.as_primitive::<Int64Type>();
-                Box::new(QuotedIf { plain: plain()?, quoted: |i| values.value(i).unsigned_abs() > EXACT_MAX })
+            T::Int64 => Box::new(Int64s(array.as_primitive())),
+            T::UInt64 => Box::new(UInt64s(array.as_primitive())),
+            T::Date32 => Box::new(Dates { values: array.as_primitive(), plain: plain()? }),
+            T::Timestamp(TimeUnit::Microsecond, None) => {
+                Box::new(Times { values: array.as_primitive(), plain: plain()? })
             }
-            T::UInt64 => {
-                let values = array.as_primitive::<UInt64Type>();
-                Box::new(QuotedIf { plain: plain()?, quoted: |i| values.value(i) > EXACT_MAX })
+            T::Decimal128(_, scale @ 0..) => {
+                Box::new(Decimals { values: array.as_primitive(), scale: usize::from(scale.unsigned_abs()) })
             }
             T::Float16 => {
                 let values = array.as_primitive::<Float16Type>();
@@ -147,7 +159,7 @@ impl EncoderFactory for Exact {
                 Box::new(Float { plain: plain()?, value: |i| values.value(i) })
             }
             T::Decimal32(..) | T::Decimal64(..) | T::Decimal128(..) | T::Decimal256(..) => {
-                Box::new(QuotedIf { plain: plain()?, quoted: |_| true })
+                Box::new(Quoted(plain()?))
             }
             T::Binary => Box::new(Base64(array.as_binary::<i32>())),
             T::LargeBinary => Box::new(Base64(array.as_binary::<i64>())),
@@ -159,21 +171,14 @@ impl EncoderFactory for Exact {
     }
 }
 
-/// Numbers, in quotes where a double would change them.
-struct QuotedIf<'a, Q> {
-    plain: NullableEncoder<'a>,
-    quoted: Q,
-}
+/// Numbers in quotes.
+struct Quoted<'a>(NullableEncoder<'a>);
 
-impl<Q: Fn(usize) -> bool> Encoder for QuotedIf<'_, Q> {
+impl Encoder for Quoted<'_> {
     fn encode(&mut self, index: usize, out: &mut Vec<u8>) {
-        if (self.quoted)(index) {
-            out.push(b'"');
-            self.plain.encode(index, out);
-            out.push(b'"');
-        } else {
-            self.plain.encode(index, out);
-        }
+        out.push(b'"');
+        self.0.encode(index, out);
+        out.push(b'"');
     }
 }
 

@@ -13,6 +13,7 @@
 //! be forgotten by one. This stage must not know HTTP, formats, or how datasets are made.
 
 mod admission;
+mod bind;
 mod classify;
 mod deep;
 mod execute;
@@ -25,6 +26,7 @@ mod list;
 mod manifests;
 mod memory;
 mod near;
+mod parameter;
 mod reader;
 mod report;
 mod resolve;
@@ -44,6 +46,7 @@ mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod volatile;
 mod yielding;
 
 use std::sync::Arc;
@@ -61,9 +64,10 @@ use object_store::ObjectStore;
 pub use admission::AdmissionLimits;
 pub use explain::{Explanation, Join, Part, Scan};
 pub use list::QueryFilter;
+pub use parameter::{Parameter, ParameterType, Parameters};
 pub use runtime::EngineConfig;
 pub use sort::Batches;
-pub use spec::{About, AsOf, Limits, QuerySpec, Request, SpecTable, TableRows, version_read};
+pub use spec::{About, AsOf, Limits, QuerySpec, Request, SpecTable, TableRows, TimeZone, version_read};
 pub use stream::{Progress, QueryStream};
 
 use crate::catalog::manifest::Manifest;
@@ -308,7 +312,8 @@ impl Engine {
         let tables = spec.tables.iter().map(system::provide).collect::<Result<Vec<_>>>()?;
         let mut state = self.0.sessions.open(Some(spec.now), tables)?;
         session::set_time_zone(&mut state, &spec.time_zone)?;
-        let plan = state.statement_to_plan(statement.parsed).await.map_err(classify)?;
+        bind::check(&statement.parsed, &spec.parameters)?;
+        let plan = bind::plan(&state, statement.parsed, &spec.parameters).await?;
         session::check_read_only(&plan)?;
         Ok((state, plan))
     }

@@ -7,7 +7,7 @@ use super::classify::with_hint;
 use super::list::QueryFilter;
 use super::spec::{AsOf, Limits, QuerySpec, Request, SpecTable, TableRows};
 use super::statement::{self, TableName};
-use super::{Engine, near, system};
+use super::{Engine, bind, deep, near, system};
 use crate::auth::{Action, Object, Principal, authorize};
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, VersionRecord};
@@ -30,7 +30,8 @@ impl Engine {
     /// versions.
     ///
     /// # Errors
-    /// `InvalidSql` and `NotSupported` for a statement that is not one query; `UnknownName`, with place
+    /// `InvalidSql` and `NotSupported` for a statement that is not one query; `Invalid` for parameters that it does
+    /// not ask for, or that it lacks; `UnknownName`, with place
     /// and near names, for a table that is not there or that `principal` may not read; `Invalid` for an
     /// `as_of` that does not fit; `NotFound` for a version that is not kept.
     pub async fn resolve(
@@ -41,6 +42,7 @@ impl Engine {
         now: Timestamp,
     ) -> Result<QuerySpec> {
         let statement = statement::parse(&request.statement)?;
+        deep::on_deep_stack(|| bind::check(&statement.parsed, &request.parameters))?;
         let (own, named): (Vec<_>, Vec<_>) = statement.tables.into_iter().partition(|table| table.system);
         let records = lookup(datasets, principal, &named).await?;
         if let (Some(AsOf::Number(number)), true) = (request.as_of, distinct(&records) != 1) {
@@ -65,13 +67,16 @@ impl Engine {
             query_id: request.query_id,
             user_id: principal.user_id.clone(),
             statement: request.statement,
+            parameters: request.parameters,
             tables,
             limits: Limits {
                 rows: request.row_limit,
                 result_bytes: self.0.config.result_bytes_max,
                 deadline_ms: self.deadline_ms(request.timeout),
             },
-            time_zone: self.time_zone().to_owned(),
+            time_zone: request
+                .time_zone
+                .map_or_else(|| self.time_zone().to_owned(), |zone| zone.name().to_owned()),
             now,
         })
     }

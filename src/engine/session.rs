@@ -13,8 +13,8 @@ use datafusion::common::config::SpillCompression;
 use datafusion::execution::context::{SQLOptions, SessionState};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::{LogicalPlan, Signature, Volatility};
 use datafusion::prelude::SessionConfig;
 
 use super::classify::classify;
@@ -64,6 +64,22 @@ impl Sessions {
             .with_physical_optimizer_rule(Arc::new(Yielding))
             .build();
         Self { template }
+    }
+
+    /// Whether a call of `function` can differ from one time to the next. One that is not known may.
+    pub(super) fn is_volatile(&self, function: &str) -> bool {
+        let volatility = |signature: &Signature| signature.volatility;
+        let found = [
+            self.template.scalar_functions().get(function).map(|function| volatility(function.signature())),
+            self.template
+                .aggregate_functions()
+                .get(function)
+                .map(|function| volatility(function.signature())),
+            self.template.window_functions().get(function).map(|function| volatility(function.signature())),
+            self.template.table_functions().get(function).map(|_| Volatility::Immutable),
+        ];
+        let mut found = found.into_iter().flatten().peekable();
+        found.peek().is_none() || found.any(|volatility| volatility != Volatility::Immutable)
     }
 
     /// A session that can see `tables` and nothing else, in which it is `now`.

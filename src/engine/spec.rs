@@ -4,8 +4,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::timezone::Tz;
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::catalog::manifest::Manifest;
 use crate::catalog::record::{CacheUse, QueryKind, QueryRecord, QueryTable};
@@ -13,25 +15,42 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{QueryId, UserId};
 
+use super::parameter::Parameters;
+
 /// A statement as it came in through a door.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub query_id: QueryId,
     /// SQL text.
     pub statement: String,
+    /// The values of its `$name`s.
+    pub parameters: Parameters,
     /// Which versions to read; the current ones when none is given.
     pub as_of: Option<AsOf>,
     /// The stream ends, truncated, after this many rows.
     pub row_limit: Option<u64>,
     /// Cut down to the engine's own deadline.
     pub timeout: Option<Duration>,
+    /// The zone of timestamps without one; the engine's own when none is given.
+    pub time_zone: Option<TimeZone>,
+    /// Whether an answer that was kept will do.
+    pub use_cache: bool,
 }
 
 impl Request {
     /// Current versions, all rows, the engine's deadline.
     #[must_use]
     pub fn new(query_id: QueryId, statement: impl Into<String>) -> Self {
-        Self { query_id, statement: statement.into(), as_of: None, row_limit: None, timeout: None }
+        Self {
+            query_id,
+            statement: statement.into(),
+            parameters: Parameters::new(),
+            as_of: None,
+            row_limit: None,
+            timeout: None,
+            time_zone: None,
+            use_cache: true,
+        }
     }
 }
 
@@ -64,6 +83,35 @@ impl FromStr for AsOf {
     }
 }
 
+/// A time zone that is known: a name of the IANA database, such as `Asia/Tokyo`, or an offset, such as `+09:00`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeZone(String);
+
+impl TimeZone {
+    /// As it was given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TimeZone {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        // What the functions of the engine will read it by.
+        match name.parse::<Tz>() {
+            Ok(_) => Ok(Self(name.to_owned())),
+            Err(_) => Err(Error::invalid_field(
+                "time_zone",
+                format!(
+                    "`time_zone` is `{name}`: expected a name such as `Asia/Tokyo`, or an offset such as `+09:00`"
+                ),
+            )),
+        }
+    }
+}
+
 /// Everything that running a query needs. Self-contained: it can be kept, sent elsewhere and replayed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QuerySpec {
@@ -72,12 +120,40 @@ pub struct QuerySpec {
     pub user_id: UserId,
     /// SQL text: one read-only statement.
     pub statement: String,
+    /// The values of its `$name`s.
+    #[serde(default)]
+    pub parameters: Parameters,
     pub tables: Vec<SpecTable>,
     pub limits: Limits,
     /// The zone of timestamps without one.
     pub time_zone: String,
     /// What `now()` is.
     pub now: Timestamp,
+}
+
+impl QuerySpec {
+    /// A name for all that the rows of a result depend on: two specs with the same one have the same answer, unless
+    /// the statement asks for the time or for chance. Versions never change, so their ids stand for their rows.
+    #[must_use]
+    pub fn fingerprint(&self) -> blake3::Hash {
+        // A new field has to choose here.
+        let Self { query_id: _, user_id: _, statement, parameters, tables, limits, time_zone, now: _ } = self;
+        let tables = tables.iter().map(|table| match &table.rows {
+            TableRows::Version(manifest) => {
+                json!([table.name, manifest.dataset_id, manifest.number, manifest.label])
+            }
+            TableRows::Queries(queries) => json!([table.name, queries]),
+        });
+        let parts = json!({
+            "engine": [env!("CARGO_PKG_VERSION"), datafusion::DATAFUSION_VERSION],
+            "statement": statement,
+            "parameters": parameters,
+            "tables": tables.collect::<Vec<_>>(),
+            "rows": limits.rows,
+            "time_zone": time_zone,
+        });
+        blake3::hash(parts.to_string().as_bytes())
+    }
 }
 
 /// A table of the statement, and what it stands for.
@@ -186,6 +262,17 @@ mod shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_zone_is_a_name_or_an_offset() {
+        for good in ["UTC", "Asia/Tokyo", "America/Argentina/Buenos_Aires", "+09:00", "-0330"] {
+            assert_eq!(good.parse::<TimeZone>().unwrap().name(), good);
+        }
+        for bad in ["", "Tokyo", "Asia/Tokio", "asia/tokyo'", "+25:00", "UTC; drop"] {
+            let error = bad.parse::<TimeZone>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`time_zone` is `{bad}`: expected")), "{error}");
+        }
+    }
 
     #[test]
     fn as_of_is_a_number_or_a_time() {

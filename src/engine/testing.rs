@@ -14,7 +14,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::json;
 
-use super::{Engine, EngineConfig, Limits, QuerySpec, QueryStream, SpecTable, TableRows};
+use super::{Engine, EngineConfig, Limits, Parameters, QuerySpec, QueryStream, SpecTable, TableRows};
 use crate::block_sums::BlockSums;
 use crate::catalog::manifest::{self, Column, ColumnStats, DataFile, Manifest};
 use crate::catalog::name::NameKey;
@@ -76,6 +76,7 @@ pub(crate) fn spec(fixture: &Fixture, statement: &str) -> QuerySpec {
         query_id: QueryId::random(),
         user_id: UserId::random(),
         statement: statement.to_owned(),
+        parameters: Parameters::new(),
         tables: vec![SpecTable {
             name: "trips".to_owned(),
             rows: TableRows::Version(Arc::new(fixture.manifest.clone())),

@@ -15,5 +15,7 @@ mod encodings;
 mod http;
 // A door over real stores in a folder of its own.
 mod support;
+// How answers end, and how many bytes they are, as others' readers see it.
+mod streams;
 // The layout: who may import whom, who may name what, sizes, and what must not stand in code.
 mod tidy;

@@ -43,7 +43,8 @@ pub(super) fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
     }
-    let exposed = ["x-request-id", "x-query-id", "retry-after", "location"];
+    let exposed =
+        ["x-request-id", "x-query-id", "x-row-count", "x-truncated", "etag", "retry-after", "location"];
     let layer = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
@@ -51,6 +52,7 @@ pub(super) fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::ACCEPT,
+            header::IF_NONE_MATCH,
             HeaderName::from_static("prefer"),
             HeaderName::from_static("x-request-id"),
         ])

@@ -1,7 +1,7 @@
 //! Listening: connections in, a graceful end out.
 //!
-//! Connections are served by hyper directly, because a slow or silent client must not hold one for ever
-//! and the framework's own loop has no deadline for headers.
+//! Connections are served by hyper directly, because a silent client must not hold one for ever, and the framework's
+//! own loop has no deadlines for headers and for what is not read.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,11 +23,14 @@ use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use super::leftover::{self, Leftover};
+use super::write_deadline::WriteDeadline;
 use super::{AppState, Peer};
 use crate::telemetry;
 
 /// How long a client may take to send the head of a request, also the first after it connected.
 const HEAD_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a client may leave what was sent to it unread.
+const UNREAD_DEADLINE: Duration = Duration::from_secs(30);
 /// How long answers may take to finish once the service was asked to stop.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
 /// Connections at once; more wait in the kernel's queue.
@@ -100,7 +103,8 @@ async fn requests(
         service_fn(move |request: Request<Incoming>| answer(router.clone(), peer, request, remover.clone()));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let stream = TokioIo::new(WriteDeadline::new(stream, UNREAD_DEADLINE));
+    let mut connection = pin!(builder.serve_connection(stream, service));
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
         _ = closed.changed() => {

@@ -172,11 +172,13 @@ pub(super) async fn export(
     ApiQuery(as_of): ApiQuery<AsOfQuery>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let format = form.format(&headers, Format::Csv)?;
+    let form = form.form(&headers, Format::Csv)?;
     let record = app.datasets.get(&principal, &path.dataset_id).await?;
     let manifest = app.datasets.manifest_as_of(&record, as_of.check()?).await?;
+    form.check_rows(manifest.row_count)?;
     let rows = app.datasets.rows(&principal, manifest, None).await?;
     let query_id = Some(rows.query_id().clone());
-    let answer = Answer { format, query_id, formula_guard: form.formula_guard, file_name: Some(record.name) };
+    let trailers = stream::reads_trailers(&headers);
+    let answer = Answer { form, query_id, file_name: Some(record.name), trailers };
     Ok(stream::respond(rows, answer).await?)
 }

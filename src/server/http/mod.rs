@@ -25,6 +25,7 @@ mod datasets;
 mod docs;
 mod envelope;
 mod error;
+mod etag;
 mod extract;
 mod headers;
 mod health;
@@ -40,6 +41,7 @@ mod listen;
 mod look;
 mod maintenance;
 mod observe;
+mod parameters;
 mod queries;
 mod query_list;
 mod rate_limit;
@@ -48,6 +50,7 @@ mod stream;
 mod upload;
 mod users;
 mod versions;
+mod write_deadline;
 
 pub use client_address::Peer;
 pub use health::{HealthProbe, HealthReport, PartHealth};
@@ -107,7 +110,7 @@ fn routes(app: &AppState) -> OpenApiRouter<AppState> {
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .merge(dataset_routes())
-        .routes(routes!(queries::query))
+        .routes(routes!(queries::query, queries::ask))
         .routes(routes!(query_list::list))
         .routes(routes!(query_list::get, query_list::cancel))
         .routes(routes!(maintenance::check))

@@ -101,7 +101,7 @@ async fn text_that_a_spreadsheet_would_run_is_guarded() {
     assert_eq!(guarded.text(), "name,n\r\n'=1+1,-5\r\n'@x,-6\r\nplain,7\r\n");
     let bare = export(&app, &ana, &id, "?formula_guard=false").await;
     assert_eq!(bare.text(), "name,n\r\n=1+1,-5\r\n@x,-6\r\nplain,7\r\n");
-    app.get(&format!("/api/datasets/{id}/export?format=xlsx"))
+    app.get(&format!("/api/datasets/{id}/export?format=ods"))
         .by(&ana)
         .send()
         .await

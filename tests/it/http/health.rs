@@ -97,7 +97,7 @@ async fn what_is_not_there_is_told_in_the_envelope() {
     for (method, path) in [
         (Method::DELETE, "/api/health"),
         (Method::PATCH, "/api/datasets"),
-        (Method::GET, "/api/query"),
+        (Method::PUT, "/api/query"),
         (Method::GET, "/api/auth/login"),
         (Method::TRACE, "/api/datasets"),
     ] {

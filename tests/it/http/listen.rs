@@ -2,26 +2,11 @@
 
 use std::net::SocketAddr;
 
-use shirabe::server::http::{router, serve};
-use shirabe::tasks;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::{Form, TestApp};
-
-/// Serves on a free port until `stop` is done.
-async fn serving(
-    app: &TestApp,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> (SocketAddr, AbortOnDropHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let state = app.state.clone();
-    let serving = async move { serve(listener, router(state.clone()), state, stop).await };
-    (address, tasks::spawn(serving))
-}
+use crate::support::{Form, TestApp, serving};
 
 #[tokio::test]
 async fn open_connections_end_well_when_the_service_stops() {

@@ -5,6 +5,7 @@
 
 mod access;
 mod accounts;
+mod ask;
 mod auth;
 mod bad_input;
 mod datasets;

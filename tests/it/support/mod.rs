@@ -8,11 +8,13 @@ mod app;
 mod call;
 mod counted;
 mod reply;
+mod serving;
 
 pub(crate) use app::{Person, TestApp};
 pub(crate) use call::{Call, Form};
 pub(crate) use counted::Calls;
 pub(crate) use reply::{Reply, fields};
+pub(crate) use serving::serving;
 
 /// The password of every user of a test.
 pub(crate) const PASSWORD: &str = "Correct-Horse-7";

@@ -1,0 +1,131 @@
+//! How an answer ends, as readers that others use see it: over a real connection, read by pyarrow, pandas, DuckDB and
+//! curl.
+//!
+//! `./dev test` installs the readers and names their interpreter in `SHIRABE_READERS`. Without it the tests here say that
+//! they tried nothing, but for CI, where they fail.
+
+mod clients;
+mod wire;
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Person, TestApp, serving};
+
+/// Each reader, the format that it reads, and whether it sees by itself that a limit cut rows off of an answer that is
+/// too long to be known before its first byte.
+const READERS: &[(&str, &str, bool)] = &[
+    ("pyarrow arrow", "arrow", true),
+    ("pyarrow parquet", "parquet", true),
+    ("pandas csv", "csv", false),
+    ("pandas json", "json", true),
+    ("pandas ndjson", "ndjson", true),
+    ("pandas xlsx", "xlsx", true),
+    ("duckdb csv", "csv", false),
+    ("duckdb parquet", "parquet", false),
+    ("curl arrow", "arrow", false),
+    ("curl csv", "csv", false),
+    ("curl xlsx", "xlsx", false),
+];
+
+/// More than is known before the first byte: some 3 MB, whose texts do not repeat.
+const LONG: &str = "select value, md5(cast(value as varchar)) as text from range(0, 60000)";
+/// The same, which meets a division by zero far behind its first rows.
+const FAILING: &str =
+    "select value / (value - 50000) as value, md5(cast(value as varchar)) as text from range(0, 60000)";
+/// The same, and then nothing for a long time.
+const STALLING: &str = "select value, md5(cast(value as varchar)) as text from range(0, 60000) union all \
+    select count(*), 'x' from range(0, 1000000) a, range(0, 1000000) b where (a.value * b.value) % 7 = 3";
+
+/// The interpreter that has the readers; `None` where nobody has installed them.
+#[expect(clippy::disallowed_methods, reason = "the tests are told by the environment where the readers are")]
+fn interpreter() -> Option<String> {
+    let found = std::env::var("SHIRABE_READERS").ok();
+    assert!(
+        found.is_some() || std::env::var_os("CI").is_none(),
+        "`SHIRABE_READERS` is not set: see `./dev test`"
+    );
+    found
+}
+
+/// What a reader says of the answer to a query.
+#[expect(clippy::disallowed_methods, reason = "readers of others are programs of their own")]
+async fn read(python: &str, reader: &str, address: std::net::SocketAddr, by: &Person, query: &str) -> Value {
+    let format = READERS.iter().find(|(name, ..)| *name == reader).unwrap().1;
+    let url = format!("http://{address}/api/query?format={format}&{query}");
+    let mut command = Command::new(python);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/streams/read.py");
+    command.args([script, reader, &url, &by.token]);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{reader}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn query(sql: &str, more: &str) -> String {
+    let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+    format!("{}{more}", pairs.append_pair("sql", sql).finish())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_reader_knows_a_whole_answer_from_one_that_failed() {
+    let Some(python) = interpreter() else { return };
+    let app = TestApp::new();
+    let ana = app.ana().await;
+    let (address, _serving) = serving(&app, std::future::pending()).await;
+    for (reader, _, sees_truncation) in READERS {
+        let ask = async |sql: &str, more: &str| read(&python, reader, address, &ana, &query(sql, more)).await;
+
+        let whole = ask(LONG, "").await;
+        assert_eq!(whole["error"], Value::Null, "{reader}: {whole}");
+        let counts = !reader.starts_with("curl");
+        assert!(!counts || whole["rows"] == 60_000, "{reader}: {whole}");
+
+        let cut = ask(LONG, "&limit=50000").await;
+        assert_eq!(cut["error"], Value::Null, "{reader}: {cut}");
+        assert!(!counts || cut["rows"] == 50_000, "{reader}: {cut}");
+        if *sees_truncation {
+            assert_eq!(
+                (&whole["truncated"], &cut["truncated"]),
+                (&"false".into(), &"true".into()),
+                "{reader}"
+            );
+        }
+
+        for (cause, sql, more, code) in [
+            ("failed", FAILING, "", "BAD_DATA"),
+            ("ran out of time", STALLING, "&timeout_ms=3000", "QUERY_TIMEOUT"),
+        ] {
+            // Each format once: it takes as long as its deadline.
+            if sql == STALLING && !(reader.starts_with("pyarrow") || reader.starts_with("pandas")) {
+                continue;
+            }
+            let failed = ask(sql, more).await;
+            let error =
+                failed["error"].as_str().unwrap_or_else(|| panic!("{reader} took what {cause} for whole"));
+            let told = match *reader {
+                "pandas json" | "pandas ndjson" => code,
+                "duckdb parquet" => "InvalidInputException",
+                name if name.starts_with("curl") || name.starts_with("duckdb") => "curl exited with 18",
+                _ => "IncompleteRead",
+            };
+            assert!(error.contains(told), "{reader}, which {cause}: {error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_answer_says_in_its_head_how_it_ended() {
+    let Some(python) = interpreter() else { return };
+    let app = TestApp::new();
+    let ana = app.ana().await;
+    let (address, _serving) = serving(&app, std::future::pending()).await;
+    for (more, truncated) in [("", "false"), ("&limit=2", "true")] {
+        let sql = query("select * from range(0, 3)", more);
+        let said = read(&python, "pandas csv", address, &ana, &sql).await;
+        assert_eq!((&said["error"], &said["truncated"]), (&Value::Null, &truncated.into()), "{said}");
+    }
+    let sql = query("select 1 / (value - 2) from range(0, 3)", "");
+    let said = read(&python, "pandas csv", address, &ana, &sql).await;
+    assert_eq!(said["error"], "HTTPError: HTTP Error 422: Unprocessable Entity");
+}
