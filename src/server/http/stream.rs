@@ -34,7 +34,7 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("X-Row-Count, X-Truncated
 /// A result that ends within this many bytes of memory is known before its first byte leaves …
 const SMALL_BYTES: usize = 1 << 20;
 /// … unless that would keep the first byte waiting for longer than this.
-const PATIENCE: Duration = Duration::from_millis(10);
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How to answer with rows.
 #[derive(Debug)]

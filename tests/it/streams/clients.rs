@@ -23,7 +23,7 @@ async fn asked(address: SocketAddr, by: &Person, query: &str, headers: &str) -> 
     client
 }
 
-async fn until_running(app: &TestApp, count: u64) {
+async fn until_running(app: &TestApp, count: usize) {
     let reached = async {
         while app.state.engine.running() != count {
             tokio::task::yield_now().await;
