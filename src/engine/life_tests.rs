@@ -206,17 +206,17 @@ async fn queries_wait_for_their_turn_and_too_many_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_join_that_runs_out_of_memory_runs_again_and_spills() {
-    let fixture = Fixture::with_config(|config| config.memory_bytes_max = 20 << 20).await;
-    // 250,000 texts of 80 bytes on either side.
-    let side = "(select value, lpad(cast(value as varchar), 80, 'x') as t from range(0, 250000))";
+    let fixture = Fixture::with_config(|config| config.memory_bytes_max = 40 << 20).await;
+    // 400,000 texts of 80 bytes on either side.
+    let side = "(select value, lpad(cast(value as varchar), 80, 'x') as t from range(0, 400000))";
     let statement = format!("select count(*), sum(a.value) from {side} a join {side} b on a.t = b.t");
     let asked = spec(&fixture, &statement);
     let id = asked.query_id.clone();
     let rows = text(fixture.engine.run(asked).await.unwrap()).await.unwrap();
-    assert_eq!(rows, ["250000|31249875000"]);
+    assert_eq!(rows, ["400000|79999800000"]);
     let told = record(&fixture, &id).await;
     assert!(told.retried && told.work.spilled_bytes > 0, "{told:?}");
-    assert!(told.memory_peak_bytes <= 20 << 20, "{told:?}");
+    assert!(told.memory_peak_bytes <= 40 << 20, "{told:?}");
     assert_eq!(fixture.engine.spill_used(), 0);
 }
 
@@ -251,8 +251,7 @@ async fn the_history_is_a_table() {
     ask(&ana, "select 7").await.unwrap();
     ask(&ana, "select 1/0").await.unwrap_err();
     ask(&ben, "select 8").await.unwrap();
-    let seen = "select statement, outcome, error_code, rows from system.queries \
-                where statement like 'select _%' and statement not like '%system%' order by statement";
+    let seen = "select statement, outcome, error_code, rows from system.queries where length(statement) < 11 order by 1";
     let of_ana = ["select 1/0|failed|BAD_DATA|0", "select 7|complete|NULL|1"];
     // Not stored yet, stored, and read again by whoever starts next.
     assert_eq!(ask(&ana, seen).await.unwrap(), of_ana);
