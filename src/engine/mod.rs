@@ -17,14 +17,19 @@ mod classify;
 mod deep;
 mod execute;
 mod explain;
+pub mod functions;
 mod guard;
 mod history;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod life_tests;
 mod list;
+mod literals;
 mod manifests;
 mod memory;
 mod near;
+mod planners;
 mod reader;
 mod report;
 mod resolve;
@@ -44,6 +49,8 @@ mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod weighing;
+mod window_memory;
 mod yielding;
 
 use std::sync::Arc;
@@ -77,6 +84,7 @@ use deep::Deep;
 use execute::Work;
 use history::History;
 use manifests::Manifests;
+use planners::Planners;
 use reader::CheckedReaders;
 use resources::Pools;
 use running::Running;
@@ -102,6 +110,7 @@ struct Inner {
     admission: Admission,
     running: Running,
     history: Arc<History>,
+    planners: Arc<Planners>,
     workers: Workers,
     config: EngineConfig,
 }
@@ -128,6 +137,7 @@ impl Engine {
             admission: Admission::new(config.admission),
             running: Running::new(Arc::clone(&history)),
             history,
+            planners: Arc::new(Planners::new()),
             workers: Workers::start("query", config.threads, NICENESS)?,
             config,
         })))
@@ -288,7 +298,7 @@ impl Engine {
             let resources = self.0.pools.share(live.peak())?;
             let live = Arc::clone(&live);
             let work = Work { plan, rows: limits.rows, resources, live, deadline, slot };
-            execute::start(&self.0.workers, work).await
+            execute::start(&self.0.workers, Arc::clone(&self.0.planners), work).await
         };
         match live.bound(deadline, starting).await {
             Ok(started) => {
