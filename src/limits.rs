@@ -1,5 +1,7 @@
 //! Bounds that are part of what the service is. What an operator may tune lives in `config`.
 
+use std::time::Duration;
+
 /// API keys that one user may hold.
 pub const KEYS_PER_USER_MAX: usize = 100;
 
@@ -37,6 +39,27 @@ pub const EXPRESSION_DEPTH_MAX: usize = 256;
 /// UNION, EXCEPT and INTERSECT of one query.
 pub const SET_OPERATIONS_MAX: u64 = 256;
 
+/// Queries within a statement when its common table expressions are written out.
+pub const SUB_QUERIES_MAX: u64 = 256;
+
+/// Window functions of a statement when its common table expressions are written out: each may sort anew.
+pub const WINDOWS_MAX: u64 = 256;
+
+/// Bytes of names and literals of a statement when its common table expressions are written out.
+pub const WRITTEN_OUT_BYTES_MAX: u64 = 1 << 20;
+
+/// Longest name, in bytes.
+pub const NAME_BYTES_MAX: usize = 1_000;
+
+/// The longest that planning a statement may take.
+pub const PLANNING_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Statements that may wait to be planned.
+pub const PLANNINGS_WAITING_MAX: usize = 1_024;
+
+/// Threads that may be busy with statements nobody waits for any more; then no more are taken.
+pub const PLANNERS_LOST_MAX: usize = 6;
+
 /// Columns that one SELECT may list.
 pub const COLUMNS_PER_RESULT_MAX: u64 = 2_000;
 
@@ -48,6 +71,41 @@ pub const PARAMETERS_MAX: usize = 256;
 
 /// Values of one parameter that is a list.
 pub const PARAMETER_VALUES_MAX: usize = 10_000;
+
+/// Bytes that one call of a function may make of one batch. An allocation that fails ends the process, and what a
+/// function makes is not counted anywhere.
+pub const FUNCTION_RESULT_BYTES_MAX: u64 = 64 << 20;
+
+/// Steps that one call of a function may take on one batch, such as comparing two characters. Nothing can stop a
+/// call, and a core does some hundred million steps a second.
+pub const FUNCTION_STEPS_MAX: u64 = 1 << 27;
+
+/// Bytes that all calls of a query may make at the same time.
+pub const FUNCTIONS_RESULT_BYTES_MAX: u64 = 512 << 20;
+
+/// Steps that all calls of a query may take on one batch.
+pub const FUNCTIONS_STEPS_MAX: u64 = 1 << 28;
+
+/// States of a pattern: what is repeated counts as often as it may be.
+pub const PATTERN_STATES_MAX: u64 = 50_000;
+
+/// Longest pattern of `LIKE`, in bytes.
+pub const LIKE_BYTES_MAX: usize = 4 * 1024;
+
+/// Bytes of a list that is the same in all rows.
+pub const CONSTANT_LIST_BYTES_MAX: u64 = 2 << 20;
+
+/// Parts of the type of a value: a field of a structure, an element of a list.
+pub const TYPE_PARTS_MAX: usize = 2_000;
+
+/// Bytes that a type of a fixed size may take in each row.
+pub const FIXED_SIZE_BYTES_MAX: u64 = 8 * 1024;
+
+/// Centroids of an approximate percentile.
+pub const CENTROIDS_MAX: i64 = 10_000;
+
+/// Rows of a frame, before and after, over which a window may collect values.
+pub const FRAME_ROWS_MAX: u64 = 1_000;
 
 /// Columns of a dataset.
 pub const COLUMNS_MAX: usize = 10_000;

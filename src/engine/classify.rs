@@ -7,11 +7,10 @@ use std::sync::{Arc, LazyLock};
 use arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
-use datafusion::execution::SessionStateDefaults;
 use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
-use super::near;
+use super::{functions, near};
 use crate::error::{Error, Place};
 use crate::storage;
 
@@ -20,14 +19,7 @@ const SUGGESTIONS_MAX: usize = 3;
 
 /// The functions a statement may call. DataFusion suggests one too, but by a measure that takes `coutn`
 /// for `cot`.
-static FUNCTIONS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let scalar = SessionStateDefaults::default_scalar_functions();
-    let aggregate = SessionStateDefaults::default_aggregate_functions();
-    let window = SessionStateDefaults::default_window_functions();
-    let scalar = scalar.iter().map(|function| function.name().to_owned());
-    let aggregate = aggregate.iter().map(|function| function.name().to_owned());
-    scalar.chain(aggregate).chain(window.iter().map(|function| function.name().to_owned())).collect()
-});
+static FUNCTIONS: LazyLock<Vec<String>> = LazyLock::new(functions::names);
 
 /// What a caller is told of a file that a query could not read.
 const DATA_FILE: &str = "a data file of the dataset";
@@ -90,8 +82,10 @@ fn by_reference(error: &DataFusionError, place: Option<Place>) -> Error {
         E::ParquetError(cause) => parquet_by_reference(cause),
         E::IoError(cause) => io_by_reference(cause).unwrap_or_else(|| Error::internal(cause.to_string())),
         E::ObjectStore(cause) => unavailable(cause.to_string().into()),
-        E::External(_)
-        | E::Internal(_)
+        E::External(cause) => {
+            pattern(&cause.to_string()).unwrap_or_else(|| Error::internal(error.to_string()))
+        }
+        E::Internal(_)
         | E::ExecutionJoin(_)
         | E::Substrait(_)
         | E::Ffi(_)
@@ -206,7 +200,8 @@ fn schema(error: &SchemaError, place: Option<Place>) -> Error {
 
 /// A statement that cannot be planned. Unknown functions and tables come as text.
 fn plan(message: &str, place: Option<Place>) -> Error {
-    if let Some(name) = quoted(message, "Invalid function '") {
+    let function = quoted(message, "Invalid function '").or_else(|| quoted(message, "table function '"));
+    if let Some(name) = function {
         let suggestions = near::near(name, FUNCTIONS.iter().map(String::as_str), SUGGESTIONS_MAX);
         let message = with_hint(format!("no function `{name}`"), &suggestions);
         return Error::UnknownName { message, place, suggestions };
@@ -339,8 +334,16 @@ fn external(cause: Box<dyn std::error::Error + Send + Sync>) -> Error {
     };
     match cause.downcast::<object_store::Error>() {
         Ok(error) => object(*error),
-        Err(cause) => Error::internal(cause),
+        Err(cause) => pattern(&cause.to_string()).unwrap_or_else(|| Error::internal(cause)),
     }
+}
+
+/// A regular expression that is none. The crate that reads them is not ours to name, and its last line says why.
+fn pattern(message: &str) -> Option<Error> {
+    let is_pattern =
+        message.starts_with("regex parse error") || message.starts_with("Compiled regex exceeds");
+    let reason = message.lines().last()?.trim_start_matches("error: ");
+    is_pattern.then(|| Error::BadData(format!("a regular expression cannot be read: {}", tidy(reason))))
 }
 
 fn first_line(message: &str) -> &str {

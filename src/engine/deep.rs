@@ -8,6 +8,8 @@ use std::task::{Context, Poll};
 
 /// Enough for the deepest tree that the longest text makes. Only what is touched is ever backed by memory.
 const NEEDED_BYTES: usize = 256 << 20;
+/// The stack of a thread on which a statement is planned: deep from its start, so that no other is made.
+pub(super) const THREAD_BYTES: usize = NEEDED_BYTES + 2 * SPARE_BYTES;
 /// What may be in use before `work` is called again from within itself.
 const SPARE_BYTES: usize = 4 << 20;
 

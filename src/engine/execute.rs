@@ -24,6 +24,7 @@ use super::Planned;
 use super::admission::Slot;
 use super::classify::classify;
 use super::deep::Deep;
+use super::planners::Planners;
 use super::resources::Resources;
 use super::running::Live;
 use super::stream::Deadline;
@@ -78,13 +79,13 @@ pub(super) struct Work {
     pub(super) slot: Slot,
 }
 
-/// Starts it on `workers`, and waits until it is planned.
-pub(super) async fn start(workers: &Workers, work: Work) -> Result<Started> {
+/// Has it planned by `planners`, starts it on `workers`, and waits until it is planned.
+pub(super) async fn start(workers: &Workers, planners: Arc<Planners>, work: Work) -> Result<Started> {
     let (started, planned) = oneshot::channel();
     let (send, batches) = mpsc::channel(BATCHES_AHEAD);
     // A reader that stands still does not look at its deadline, and must not keep the slot for ever.
     let deadline = work.deadline;
-    let task = workers.spawn(async move { deadline.cut(run(work, started, send)).await });
+    let task = workers.spawn(async move { deadline.cut(run(&planners, work, started, send)).await });
     let schema =
         planned.await.map_err(|_| Error::internal("the planning of a query ended without saying how"))??;
     Ok(Started { schema, batches, deadline, _work: task })
@@ -99,9 +100,14 @@ pub(super) fn context(state: &SessionState, resources: &Resources) -> TaskContex
     TaskContext::new(None, session, config, scalar, higher, aggregate, window, resources.runtime())
 }
 
-async fn run(work: Work, started: oneshot::Sender<Result<SchemaRef>>, batches: mpsc::Sender<Event>) {
+async fn run(
+    planners: &Planners,
+    work: Work,
+    started: oneshot::Sender<Result<SchemaRef>>,
+    batches: mpsc::Sender<Event>,
+) {
     let Work { plan, rows, resources, live, deadline: _, slot: _slot } = work;
-    let begun = Deep::new(async {
+    let begun = planners.run(async move {
         let (state, plan) = plan.await?;
         let task = Task { plan: with_limit(plan, rows).map_err(classify)?, state, resources, live };
         let begun = task.begin(&task.state).await.map_err(classify)?;

@@ -8,8 +8,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, GroupByWithModifier, ObjectName, Query, Select, SetExpr, Spanned as _, UnaryOperator,
-    Visit as _, Visitor,
+    Expr, GroupByExpr, GroupByWithModifier, ObjectName, Query, Select, SelectItem, SetExpr, Spanned as _,
+    TableFactor, UnaryOperator, Value, ValueWithSpan, Visit as _, Visitor,
 };
 
 use crate::error::{Error, Place, Result};
@@ -32,12 +32,31 @@ pub(super) fn check(query: &Query) -> Result<()> {
 struct Weight {
     nodes: u64,
     tables: u64,
+    /// Names and literals.
+    bytes: u64,
+    queries: u64,
+    windows: u64,
 }
 
 impl Weight {
     fn add(&mut self, other: Self) {
         self.nodes = self.nodes.saturating_add(other.nodes);
         self.tables = self.tables.saturating_add(other.tables);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.queries = self.queries.saturating_add(other.queries);
+        self.windows = self.windows.saturating_add(other.windows);
+    }
+
+    /// What there is too much of, how much of it, and how much is accepted.
+    fn excess(&self) -> Option<(&'static str, &'static str, u64, u64)> {
+        let bounds = [
+            ("names", "tables", self.tables, limits::TABLES_PER_STATEMENT_MAX as u64),
+            ("has", "parts", self.nodes, limits::STATEMENT_NODES_MAX),
+            ("has", "sub-queries", self.queries, limits::SUB_QUERIES_MAX),
+            ("has", "window functions", self.windows, limits::WINDOWS_MAX),
+            ("has", "bytes of names and literals", self.bytes, limits::WRITTEN_OUT_BYTES_MAX),
+        ];
+        bounds.into_iter().find(|(.., count, max)| count > max)
     }
 }
 
@@ -74,23 +93,30 @@ impl Guard {
 
     fn add(&mut self, weight: Weight) -> ControlFlow<Error> {
         self.frame().weight.add(weight);
-        let Weight { nodes, tables } = self.frame().weight;
-        if tables > limits::TABLES_PER_STATEMENT_MAX as u64 {
-            let what = "tables once its common table expressions are written out";
-            return over(
-                format!("the statement names {} {what}", shown(tables)),
-                limits::TABLES_PER_STATEMENT_MAX as u64,
-            );
+        match self.frame().weight.excess() {
+            None => ControlFlow::Continue(()),
+            Some((verb, what, count, max)) => {
+                let count = shown(count);
+                over(
+                    format!(
+                        "the statement {verb} {count} {what} once its common table expressions are written out"
+                    ),
+                    max,
+                )
+            }
         }
-        if nodes > limits::STATEMENT_NODES_MAX {
-            let what = "parts once its common table expressions are written out";
-            return over(format!("the statement has {} {what}", shown(nodes)), limits::STATEMENT_NODES_MAX);
+    }
+
+    /// A name or a literal: it is copied wherever it is written out.
+    fn named(&mut self, name: &str) -> ControlFlow<Error> {
+        if name.len() > limits::NAME_BYTES_MAX {
+            return over(format!("a name has {} bytes", name.len()), limits::NAME_BYTES_MAX as u64);
         }
-        ControlFlow::Continue(())
+        self.add(Weight { bytes: name.len() as u64, ..Weight::default() })
     }
 
     fn count(&mut self, nodes: u64) -> ControlFlow<Error> {
-        self.add(Weight { nodes, tables: 0 })
+        self.add(Weight { nodes, ..Weight::default() })
     }
 }
 
@@ -112,7 +138,12 @@ impl Visitor for Guard {
         let defines = defines.map(|at| self.pending.swap_remove(at).1);
         self.frames.push(Frame { weight: Weight::default(), outer: self.named.len(), defines });
         for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            self.named(&cte.alias.name.value)?;
             self.pending.push((std::ptr::from_ref(cte.query.as_ref()), cte.alias.name.value.clone()));
+        }
+        if !query.locks.is_empty() {
+            let what = "`FOR UPDATE` and `FOR SHARE` are not accepted: queries only read".to_owned();
+            return ControlFlow::Break(Error::NotSupported(what));
         }
         let operations = set_operations(&query.body);
         if operations > limits::SET_OPERATIONS_MAX {
@@ -121,7 +152,7 @@ impl Visitor for Guard {
                 limits::SET_OPERATIONS_MAX,
             );
         }
-        self.count(1 + operations)
+        self.add(Weight { nodes: 1 + operations, queries: 1, ..Weight::default() })
     }
 
     fn post_visit_query(&mut self, _: &Query) -> ControlFlow<Error> {
@@ -146,7 +177,26 @@ impl Visitor for Guard {
             let what = "groupings from CUBE, ROLLUP and GROUPING SETS together";
             return over(format!("one GROUP BY makes {} {what}", shown(sets)), limits::GROUPING_SETS_MAX);
         }
+        for item in &select.projection {
+            if let SelectItem::ExprWithAlias { alias, .. } = item {
+                self.named(&alias.value)?;
+            }
+        }
         self.count(1)
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
+        let (TableFactor::Table { alias, .. }
+        | TableFactor::Derived { alias, .. }
+        | TableFactor::Function { alias, .. }
+        | TableFactor::NestedJoin { alias, .. }
+        | TableFactor::UNNEST { alias, .. }) = factor
+        else {
+            return ControlFlow::Continue(());
+        };
+        let Some(alias) = alias else { return ControlFlow::Continue(()) };
+        self.named(&alias.name.value)?;
+        alias.columns.iter().try_for_each(|column| self.named(&column.name.value))
     }
 
     fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<Error> {
@@ -156,7 +206,7 @@ impl Visitor for Guard {
         };
         let is_named = |known: &str| alone.is_some_and(|name| name.eq_ignore_ascii_case(known));
         let cte = self.named.iter().rev().find(|(known, _)| is_named(known));
-        self.add(cte.map_or(Weight { nodes: 1, tables: 1 }, |(_, weight)| *weight))
+        self.add(cte.map_or(Weight { nodes: 1, tables: 1, ..Weight::default() }, |(_, weight)| *weight))
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
@@ -171,6 +221,15 @@ impl Visitor for Guard {
                  for many comparisons with `OR`, or split it over several columns",
                 limits::EXPRESSION_DEPTH_MAX
             )));
+        }
+        match expr {
+            Expr::Value(value) => self.add(Weight { bytes: literal_bytes(value), ..Weight::default() })?,
+            Expr::Identifier(name) => self.named(&name.value)?,
+            Expr::CompoundIdentifier(names) => names.iter().try_for_each(|name| self.named(&name.value))?,
+            Expr::Function(function) if function.over.is_some() => {
+                self.add(Weight { windows: 1, ..Weight::default() })?;
+            }
+            _ => {}
         }
         if self.free > 0 && matches!(expr, Expr::Value(_)) {
             self.free -= 1;
@@ -224,6 +283,15 @@ fn grouping_sets(group_by: &GroupByExpr) -> u64 {
     each.chain(with).fold(1, u64::saturating_mul)
 }
 
+/// Bytes of a literal; a number is short.
+fn literal_bytes(value: &ValueWithSpan) -> u64 {
+    match &value.value {
+        Value::Number(digits, _) => digits.len() as u64,
+        Value::Boolean(_) | Value::Null => 1,
+        text => text.clone().into_string().map_or(1, |text| text.len() as u64),
+    }
+}
+
 fn is_literal(expr: &Expr) -> bool {
     match expr {
         Expr::Value(_) => true,
@@ -258,6 +326,13 @@ mod tests {
             "select sum(x) over (partition by a order by b rows between 3 preceding and current row) from t",
         );
         check("select a, b, c, count(*) from t group by cube(a, b, c, d, e, f)");
+        let arms = many(500, " ", |n| format!("when a = {n} then 'text {n}'"));
+        check(&format!("select case {arms} else '' end from t"));
+        let windows = many(100, ", ", |n| format!("sum(a{n}) over (partition by b order by c)"));
+        check(&format!("select {windows} from t"));
+        let subs = many(50, " and ", |n| format!("a{n} in (select b from u)"));
+        check(&format!("select * from t where {subs}"));
+        check(&format!("select '{}'", "x".repeat(60_000)));
         check("select case when a = 1 then 2 when a = 2 then 3 else 4 end, t.* from t join u on t.a = u.a");
 
         #[track_caller]
@@ -274,7 +349,7 @@ mod tests {
             0 => "c0 as (select 1 as x)".to_owned(),
             n => format!("c{n} as (select a.x from c{0} a, c{0} b)", n - 1),
         });
-        check(&format!("with {doubling} select * from c23"), "parts once its common table expressions");
+        check(&format!("with {doubling} select * from c23"), "sub-queries once its common table expressions");
         let tables = doubling.replace("select 1 as x", "select x from t");
         check(&format!("with {tables} select * from c23"), "tables once its common table expressions");
         check(&format!("select {}", many(10_000, "+", |_| "1".to_owned())), "more than 256 terms");
@@ -296,6 +371,18 @@ mod tests {
         check(&format!("select {}", many(20_000, ",", |_| "1".to_owned())), "20000 columns");
         check(&format!("select {}1{}", "(".repeat(20_000), ")".repeat(20_000)), "50 levels");
         check(&format!("select * from t where x in ({})", many(6_000, ",", |n| format!("{n}+1"))), "parts");
+        let windows = many(300, ", ", |n| format!("sum(a) over (order by a{n})"));
+        check(&format!("select {windows} from t"), "257 window functions");
+        check(&format!("select {} from t", many(300, ", ", |_| "(select 1)".to_owned())), "sub-queries");
+        let list = many(10_000, ",", |n| n.to_string());
+        let listed = doubling.replace("select 1 as x", &format!("select 1 as x where 1 in ({list})"));
+        check(&format!("with {listed} select * from c23"), "bytes of names and literals");
+        let long = doubling.replace("select 1 as x", &format!("select '{}' as x", "x".repeat(50_000)));
+        check(&format!("with {long} select * from c23"), "bytes of names and literals");
+        check(&format!("select 1 as {}", "x".repeat(2_000)), "a name has 2000 bytes");
+        check(&format!("select {} from t", "x".repeat(2_000)), "a name has 2000 bytes");
+        check(&format!("select 1 from t as {}", "x".repeat(2_000)), "a name has 2000 bytes");
+        check(&format!("with {} as (select 1) select 1", "x".repeat(2_000)), "a name has 2000 bytes");
         check(&format!("values {}", many(12_000, ",", |_| "(1)".to_owned())), "parts");
 
         #[track_caller]

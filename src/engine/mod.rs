@@ -18,15 +18,20 @@ mod classify;
 mod deep;
 mod execute;
 mod explain;
+pub mod functions;
 mod guard;
 mod history;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod life_tests;
 mod list;
+mod literals;
 mod manifests;
 mod memory;
 mod near;
 mod parameter;
+mod planners;
 mod reader;
 mod report;
 mod resolve;
@@ -47,6 +52,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod volatile;
+mod weighing;
+mod window_memory;
 mod yielding;
 
 use std::sync::Arc;
@@ -81,6 +88,7 @@ use deep::Deep;
 use execute::Work;
 use history::History;
 use manifests::Manifests;
+use planners::Planners;
 use reader::CheckedReaders;
 use resources::Pools;
 use running::Running;
@@ -106,6 +114,7 @@ struct Inner {
     admission: Admission,
     running: Running,
     history: Arc<History>,
+    planners: Arc<Planners>,
     workers: Workers,
     config: EngineConfig,
 }
@@ -132,6 +141,7 @@ impl Engine {
             admission: Admission::new(config.admission),
             running: Running::new(Arc::clone(&history)),
             history,
+            planners: Arc::new(Planners::new()),
             workers: Workers::start("query", config.threads, NICENESS)?,
             config,
         })))
@@ -292,7 +302,7 @@ impl Engine {
             let resources = self.0.pools.share(live.peak())?;
             let live = Arc::clone(&live);
             let work = Work { plan, rows: limits.rows, resources, live, deadline, slot };
-            execute::start(&self.0.workers, work).await
+            execute::start(&self.0.workers, Arc::clone(&self.0.planners), work).await
         };
         match live.bound(deadline, starting).await {
             Ok(started) => {

@@ -18,8 +18,11 @@ use datafusion::logical_expr::{LogicalPlan, Signature, Volatility};
 use datafusion::prelude::SessionConfig;
 
 use super::classify::classify;
+use super::functions::{self, Bounding, Budget};
+use super::literals::LiteralSizes;
 use super::runtime::EngineConfig;
 use super::system;
+use super::window_memory::WindowMemory;
 use super::yielding::Yielding;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -60,7 +63,14 @@ impl Sessions {
         let template = SessionStateBuilder::new()
             .with_config(session)
             .with_runtime_env(runtime)
-            .with_default_features()
+            .with_expr_planners(functions::planners())
+            .with_scalar_functions(functions::scalar())
+            .with_aggregate_functions(functions::aggregate())
+            .with_window_functions(functions::window())
+            .with_table_function_list(functions::table())
+            .with_analyzer_rule(Arc::new(Bounding))
+            .with_physical_optimizer_rule(Arc::new(LiteralSizes))
+            .with_physical_optimizer_rule(Arc::new(WindowMemory))
             .with_physical_optimizer_rule(Arc::new(Yielding))
             .build();
         Self { template }
@@ -101,6 +111,7 @@ impl Sessions {
 
         let mut state = self.template.clone();
         state.register_catalog_list(Arc::new(catalogs));
+        state.config_mut().options_mut().extensions.insert(Budget::default());
         let mut props = ExecutionProps::new();
         props.query_execution_start_time = now.and_then(Timestamp::to_utc);
         props.config_options = Some(Arc::clone(state.config_options()));

@@ -22,6 +22,7 @@ use crate::catalog::record::{DatasetRecord, Source, VersionKind, VersionRecord};
 use crate::catalog::store::Stores;
 use crate::catalog::store::sqlite::SqliteStore;
 use crate::clock::Timestamp;
+use crate::error::Result;
 use crate::ids::{CommitId, DatasetId, QueryId, UserId};
 use crate::storage::keys;
 
@@ -64,6 +65,16 @@ impl Fixture {
         change(&mut config);
         let engine = Engine::new(config, Arc::clone(&objects), stores(&folder).history).unwrap();
         Self { engine, objects, manifest, version, folder }
+    }
+
+    /// Starts a statement.
+    pub(crate) async fn run(&self, statement: &str) -> Result<QueryStream> {
+        self.engine.run(spec(self, statement)).await
+    }
+
+    /// Runs a statement, and shows its rows as [`text`] does.
+    pub(crate) async fn answer(&self, statement: &str) -> Result<Vec<String>> {
+        text(self.run(statement).await?).await
     }
 }
 
@@ -263,7 +274,7 @@ pub(crate) fn dataset_record(name: &str, version: &VersionRecord) -> DatasetReco
 }
 
 /// All rows as a table of text, one line a row, values joined by `|`.
-pub(crate) async fn text(stream: QueryStream) -> crate::error::Result<Vec<String>> {
+pub(crate) async fn text(stream: QueryStream) -> Result<Vec<String>> {
     use arrow::util::display::{ArrayFormatter, FormatOptions};
     let options = FormatOptions::default().with_null("NULL");
     let batches: Vec<RecordBatch> = stream.try_collect().await?;

@@ -30,7 +30,7 @@ fn about() -> About {
 }
 
 async fn answer(fixture: &Fixture, statement: &str) -> Result<Vec<String>> {
-    text(fixture.engine.run(spec(fixture, statement)).await?).await
+    fixture.answer(statement).await
 }
 
 #[tokio::test]
