@@ -7,11 +7,10 @@ use std::sync::{Arc, LazyLock};
 use arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
-use datafusion::execution::SessionStateDefaults;
 use datafusion::parquet::errors::ParquetError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
-use super::near;
+use super::{functions, near};
 use crate::error::{Error, Place};
 use crate::storage;
 
@@ -20,14 +19,7 @@ const SUGGESTIONS_MAX: usize = 3;
 
 /// The functions a statement may call. DataFusion suggests one too, but by a measure that takes `coutn`
 /// for `cot`.
-static FUNCTIONS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let scalar = SessionStateDefaults::default_scalar_functions();
-    let aggregate = SessionStateDefaults::default_aggregate_functions();
-    let window = SessionStateDefaults::default_window_functions();
-    let scalar = scalar.iter().map(|function| function.name().to_owned());
-    let aggregate = aggregate.iter().map(|function| function.name().to_owned());
-    scalar.chain(aggregate).chain(window.iter().map(|function| function.name().to_owned())).collect()
-});
+static FUNCTIONS: LazyLock<Vec<String>> = LazyLock::new(functions::names);
 
 /// What a caller is told of a file that a query could not read.
 const DATA_FILE: &str = "a data file of the dataset";

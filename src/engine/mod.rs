@@ -18,6 +18,7 @@ mod classify;
 mod deep;
 mod execute;
 mod explain;
+pub mod functions;
 mod guard;
 mod history;
 #[cfg(test)]

@@ -18,6 +18,7 @@ use datafusion::logical_expr::{LogicalPlan, Signature, Volatility};
 use datafusion::prelude::SessionConfig;
 
 use super::classify::classify;
+use super::functions;
 use super::runtime::EngineConfig;
 use super::system;
 use super::yielding::Yielding;
@@ -60,6 +61,7 @@ impl Sessions {
         let template = SessionStateBuilder::new()
             .with_config(session)
             .with_runtime_env(runtime)
+            .with_scalar_functions(functions::own())
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(Yielding))
             .build();
