@@ -24,6 +24,7 @@ mod history;
 #[cfg(test)]
 mod life_tests;
 mod list;
+mod macros;
 mod manifests;
 mod memory;
 mod near;
