@@ -104,8 +104,10 @@ impl Ours {
     async fn time(&self, statement: &str) -> Outcome<Duration> {
         let started = Instant::now();
         let request = Request::new(QueryId::random(), statement);
-        let (datasets, now) = (self.service.stores.datasets.as_ref(), SystemClock.now());
-        let spec = self.service.engine.resolve(datasets, &Principal::operator(), request, now).await?;
+        let (stores, now) = (&self.service.stores, SystemClock.now());
+        let (datasets, macros) = (stores.datasets.as_ref(), stores.macros.as_ref());
+        let spec =
+            self.service.engine.resolve(datasets, macros, &Principal::operator(), request, now).await?;
         let _rows: Vec<_> = self.service.engine.run(spec).await?.try_collect().await?;
         Ok(started.elapsed())
     }

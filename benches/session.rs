@@ -58,7 +58,8 @@ async fn measure(count: usize) -> Outcome<(Duration, Duration)> {
     for _ in 0..RUNS {
         let started = Instant::now();
         let request = Request::new(QueryId::random(), STATEMENT);
-        let spec = engine.resolve(stores.datasets.as_ref(), &Principal::operator(), request, NOW).await?;
+        let (datasets, macros) = (stores.datasets.as_ref(), stores.macros.as_ref());
+        let spec = engine.resolve(datasets, macros, &Principal::operator(), request, NOW).await?;
         resolving.push(started.elapsed());
         let started = Instant::now();
         let rows: Vec<_> = engine.run(spec).await?.try_collect().await?;

@@ -28,6 +28,7 @@ use crate::dataset::{Datasets, Settings};
 use crate::engine::{AdmissionLimits, Engine, EngineConfig};
 use crate::error::{Error, Result};
 use crate::health::Probe;
+use crate::macros::Macros;
 use crate::server::http::{
     self, AppState, HttpSettings, InProcess, OperatorToken, RateLimits, Rates, Readiness, Services,
 };
@@ -106,9 +107,10 @@ impl App {
             catalog: Arc::clone(&stores.datasets),
             clock,
             datasets,
-            engine,
+            engine: engine.clone(),
             health: Arc::new(health),
             imports,
+            macros: Macros::new(Arc::clone(&stores.macros), engine.clone()),
             metrics: Metrics::install()?,
             readiness: Readiness::new(true),
             operator_token: OperatorToken::random(),

@@ -136,6 +136,8 @@ id!(/// A user.
     UserId, "user_");
 id!(/// An API key.
     KeyId, "key_");
+id!(/// A macro of SQL.
+    MacroId, "macro_");
 id!(/// One import while it runs and shortly after.
     ImportId, "imp_");
 id!(/// One run of a statement.

@@ -12,8 +12,8 @@
 //!                  catalog/store (SQLite) storage (folder)
 //! ```
 //!
-//! `dataset` (imports, versions) and `account` (sign-in, users, keys) stand beside the engine. The
-//! modules below are in reading order; each opens with what it is, why, and what it must not know.
+//! `dataset` (imports, versions), `macros` (expressions with names) and `account` (sign-in, users, keys) stand
+//! beside the engine. The modules below are in reading order; each opens with what it is, why, and what it must not know.
 
 pub mod block_sums;
 pub mod cidr;
@@ -36,6 +36,7 @@ pub mod storage;
 
 pub mod account;
 pub mod dataset;
+pub mod macros;
 
 pub mod cli;
 pub mod server;

@@ -115,3 +115,18 @@ pub const BAD_ROWS_MAX: u64 = 100_000;
 
 /// Files of one version: a dataset split by days has at least one a day.
 pub const FILES_PER_VERSION_MAX: usize = 20_000;
+
+/// Macros that one user may have, and that may be shared with all.
+pub const MACROS_PER_SCOPE_MAX: usize = 200;
+
+/// Macros that one statement may call, without those that they call themselves.
+pub const MACROS_PER_STATEMENT_MAX: usize = 64;
+
+/// Macros that may call one another, one within the other.
+pub const MACRO_DEPTH_MAX: usize = 8;
+
+/// Values that a macro may take.
+pub const MACRO_PARAMETERS_MAX: usize = 16;
+
+/// Longest expression of a macro, in bytes.
+pub const MACRO_EXPRESSION_BYTES_MAX: usize = 4 * 1024;

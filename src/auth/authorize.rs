@@ -2,7 +2,7 @@
 
 use super::{Principal, Role, Scope};
 use crate::error::Error;
-use crate::ids::{DatasetId, KeyId, QueryId, UserId};
+use crate::ids::{DatasetId, KeyId, MacroId, QueryId, UserId};
 
 /// What a caller wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,13 @@ pub enum Action {
     WriteDataset,
     DeleteDataset,
     CreateDataset,
+    /// See a macro and call it.
+    ReadMacro,
+    /// Change and remove a macro.
+    WriteMacro,
+    CreateMacro,
+    /// Make a macro that everybody sees.
+    ShareMacros,
     /// Look people up by address, as sharing needs.
     FindUsers,
     /// See one user's profile.
@@ -40,6 +47,12 @@ pub enum Object<'a> {
     Dataset {
         id: &'a DatasetId,
         owner: &'a UserId,
+    },
+    Macro {
+        id: &'a MacroId,
+        owner: &'a UserId,
+        /// Whether everybody sees it.
+        shared: bool,
     },
     User(&'a UserId),
     /// The API keys of a user.
@@ -79,6 +92,9 @@ fn sees(principal: &Principal, object: &Object<'_>) -> bool {
         Object::Dataset { owner, .. } | Object::Query { owner, .. } => {
             principal.sees_all() || **owner == principal.user_id
         }
+        Object::Macro { owner, shared, .. } => {
+            *shared || principal.sees_all() || **owner == principal.user_id
+        }
         Object::User(user) => principal.sees_all() || **user == principal.user_id,
         // Not even an administrator's: a key made for somebody is a way to act as them.
         Object::KeysOf(owner) | Object::Key { owner, .. } => {
@@ -88,7 +104,10 @@ fn sees(principal: &Principal, object: &Object<'_>) -> bool {
 }
 
 fn reads(action: Action) -> bool {
-    matches!(action, Action::ReadDataset | Action::FindUsers | Action::ReadUser | Action::ReadQuery)
+    matches!(
+        action,
+        Action::ReadDataset | Action::ReadMacro | Action::FindUsers | Action::ReadUser | Action::ReadQuery
+    )
 }
 
 /// The rights over what the caller sees. What is not named here is not allowed.
@@ -98,12 +117,17 @@ fn allowed(principal: &Principal, action: Action, object: &Object<'_>) -> bool {
     let admin = principal.role == Role::Admin;
     match object {
         O::Service => match action {
-            A::CreateDataset | A::FindUsers => true,
-            A::AdministerUsers | A::Maintain => admin,
+            A::CreateDataset | A::CreateMacro | A::FindUsers => true,
+            A::AdministerUsers | A::Maintain | A::ShareMacros => admin,
             A::Operate => principal.operator,
             _ => false,
         },
         O::Dataset { .. } => matches!(action, A::ReadDataset | A::WriteDataset | A::DeleteDataset),
+        O::Macro { shared, .. } => match action {
+            A::ReadMacro => true,
+            A::WriteMacro => admin || !shared,
+            _ => false,
+        },
         O::User(user) => match action {
             A::ReadUser => true,
             // The operator has no password; everybody else changes only their own this way.
@@ -119,6 +143,8 @@ fn allowed(principal: &Principal, action: Action, object: &Object<'_>) -> bool {
 fn denial(action: Action) -> &'static str {
     match action {
         Action::AdministerUsers => "only administrators may manage users",
+        Action::ShareMacros => "only administrators may share macros with everybody",
+        Action::WriteMacro => "only administrators may change what is shared with everybody",
         Action::Maintain => "only administrators may check and collect",
         Action::Operate => "only the command line on the server itself may do this",
         _ => "you may not do this",
@@ -129,6 +155,7 @@ fn not_found(object: &Object<'_>) -> Error {
     match object {
         Object::Service => Error::Forbidden("you may not do this".to_owned()),
         Object::Dataset { id, .. } => Error::not_found("dataset", id),
+        Object::Macro { id, .. } => Error::not_found("macro", id),
         Object::User(id) | Object::KeysOf(id) => Error::not_found("user", id),
         Object::Key { id, .. } => Error::not_found("key", id),
         Object::Query { id, .. } => Error::not_found("query", id),
@@ -140,11 +167,15 @@ mod tests {
     use super::*;
     use crate::error::Code;
 
-    const ACTIONS: [Action; 13] = [
+    const ACTIONS: [Action; 17] = [
         Action::ReadDataset,
         Action::WriteDataset,
         Action::DeleteDataset,
         Action::CreateDataset,
+        Action::ReadMacro,
+        Action::WriteMacro,
+        Action::CreateMacro,
+        Action::ShareMacros,
         Action::FindUsers,
         Action::ReadUser,
         Action::ChangePassword,
@@ -158,95 +189,134 @@ mod tests {
 
     /// One row a caller and object; one letter an action, in the order above:
     /// `y` allowed, `f` forbidden, `n` not found.
-    #[test]
-    fn every_cell_of_the_table() {
-        let me = UserId::parse("user_aaaaaaaaaaaa").unwrap();
-        let other = UserId::parse("user_bbbbbbbbbbbb").unwrap();
-        let (id, key) =
-            (DatasetId::parse("ds_000000000001").unwrap(), KeyId::parse("key_000000000001").unwrap());
+    #[track_caller]
+    fn check(principal: &Principal, object: Object<'_>, expected: &str) {
+        let got: String = ACTIONS
+            .iter()
+            .map(|action| match authorize(principal, *action, &object).map_err(|error| error.code()) {
+                Ok(()) => 'y',
+                Err(Code::Forbidden) => 'f',
+                Err(Code::NotFound) => 'n',
+                Err(other) => panic!("{other:?} is no answer to a question of rights"),
+            })
+            .collect();
+        assert_eq!(got, expected);
+    }
+
+    /// A user, the same by a key that only reads, an administrator, the same by such a key, and the operator.
+    fn callers(me: &UserId) -> [Principal; 5] {
         let caller =
             |role, scope| Principal { user_id: me.clone(), email: "me".into(), role, scope, operator: false };
-        let user = caller(Role::User, Scope::Full);
-        let reader = caller(Role::User, Scope::ReadOnly);
-        let admin = caller(Role::Admin, Scope::Full);
-        let admin_reader = caller(Role::Admin, Scope::ReadOnly);
-        let operator = Principal::operator();
+        [
+            caller(Role::User, Scope::Full),
+            caller(Role::User, Scope::ReadOnly),
+            caller(Role::Admin, Scope::Full),
+            caller(Role::Admin, Scope::ReadOnly),
+            Principal::operator(),
+        ]
+    }
+
+    fn two_users() -> (UserId, UserId) {
+        (UserId::parse("user_aaaaaaaaaaaa").unwrap(), UserId::parse("user_bbbbbbbbbbbb").unwrap())
+    }
+
+    #[test]
+    fn every_cell_of_the_table() {
+        let (me, other) = two_users();
+        let (id, key) =
+            (DatasetId::parse("ds_000000000001").unwrap(), KeyId::parse("key_000000000001").unwrap());
+        let [user, reader, admin, admin_reader, operator] = callers(&me);
 
         let service = Object::Service;
-        check(&user, service, "fffyyffffffff");
-        check(&reader, service, "ffffyffffffff");
-        check(&admin, service, "fffyyffyfffyf");
-        check(&admin_reader, service, "ffffyffffffff");
-        check(&operator, service, "fffyyffyfffyy");
+        check(&user, service, "fffyffyfyffffffff");
+        check(&reader, service, "ffffffffyffffffff");
+        check(&admin, service, "fffyffyyyffyfffyf");
+        check(&admin_reader, service, "ffffffffyffffffff");
+        check(&operator, service, "fffyffyyyffyfffyy");
 
         let mine = Object::Dataset { id: &id, owner: &me };
-        check(&user, mine, "yyyffffffffff");
-        check(&reader, mine, "yffffffffffff");
-        check(&admin, mine, "yyyffffffffff");
-        check(&admin_reader, mine, "yffffffffffff");
-        check(&operator, mine, "yyyffffffffff");
+        check(&user, mine, "yyyffffffffffffff");
+        check(&reader, mine, "yffffffffffffffff");
+        check(&admin, mine, "yyyffffffffffffff");
+        check(&admin_reader, mine, "yffffffffffffffff");
+        check(&operator, mine, "yyyffffffffffffff");
 
         let theirs = Object::Dataset { id: &id, owner: &other };
-        check(&user, theirs, "nnnnnnnnnnnnn");
-        check(&reader, theirs, "nnnnnnnnnnnnn");
-        check(&admin, theirs, "yyyffffffffff");
-        check(&admin_reader, theirs, "yffffffffffff");
-        check(&operator, theirs, "yyyffffffffff");
+        check(&user, theirs, "nnnnnnnnnnnnnnnnn");
+        check(&reader, theirs, "nnnnnnnnnnnnnnnnn");
+        check(&admin, theirs, "yyyffffffffffffff");
+        check(&admin_reader, theirs, "yffffffffffffffff");
+        check(&operator, theirs, "yyyffffffffffffff");
 
         let myself = Object::User(&me);
-        check(&user, myself, "fffffyyffffff");
-        check(&reader, myself, "fffffyfffffff");
-        check(&admin, myself, "fffffyyyfffff");
-        check(&admin_reader, myself, "fffffyfffffff");
-        check(&operator, myself, "fffffyfyfffff");
+        check(&user, myself, "fffffffffyyffffff");
+        check(&reader, myself, "fffffffffyfffffff");
+        check(&admin, myself, "fffffffffyyyfffff");
+        check(&admin_reader, myself, "fffffffffyfffffff");
+        check(&operator, myself, "fffffffffyfyfffff");
 
         let another = Object::User(&other);
-        check(&user, another, "nnnnnnnnnnnnn");
-        check(&reader, another, "nnnnnnnnnnnnn");
-        check(&admin, another, "fffffyfyfffff");
-        check(&admin_reader, another, "fffffyfffffff");
-        check(&operator, another, "fffffyfyfffff");
-        check(&operator, Object::User(&operator.user_id), "fffffyfyfffff");
+        check(&user, another, "nnnnnnnnnnnnnnnnn");
+        check(&reader, another, "nnnnnnnnnnnnnnnnn");
+        check(&admin, another, "fffffffffyfyfffff");
+        check(&admin_reader, another, "fffffffffyfffffff");
+        check(&operator, another, "fffffffffyfyfffff");
+        check(&operator, Object::User(&operator.user_id), "fffffffffyfyfffff");
 
         for keys in [Object::KeysOf(&me), Object::Key { id: &key, owner: &me }] {
-            check(&user, keys, "ffffffffyffff");
-            check(&reader, keys, "fffffffffffff");
-            check(&admin, keys, "ffffffffyffff");
-            check(&admin_reader, keys, "fffffffffffff");
-            check(&operator, keys, "ffffffffyffff");
+            check(&user, keys, "ffffffffffffyffff");
+            check(&reader, keys, "fffffffffffffffff");
+            check(&admin, keys, "ffffffffffffyffff");
+            check(&admin_reader, keys, "fffffffffffffffff");
+            check(&operator, keys, "ffffffffffffyffff");
         }
         for keys in [Object::KeysOf(&other), Object::Key { id: &key, owner: &other }] {
-            check(&user, keys, "nnnnnnnnnnnnn");
-            check(&reader, keys, "nnnnnnnnnnnnn");
-            check(&admin, keys, "nnnnnnnnnnnnn");
-            check(&admin_reader, keys, "nnnnnnnnnnnnn");
-            check(&operator, keys, "ffffffffyffff");
+            check(&user, keys, "nnnnnnnnnnnnnnnnn");
+            check(&reader, keys, "nnnnnnnnnnnnnnnnn");
+            check(&admin, keys, "nnnnnnnnnnnnnnnnn");
+            check(&admin_reader, keys, "nnnnnnnnnnnnnnnnn");
+            check(&operator, keys, "ffffffffffffyffff");
         }
 
         let query = QueryId::parse("q_000000000001").unwrap();
         let own = Object::Query { id: &query, owner: &me };
-        check(&user, own, "fffffffffyyff");
-        check(&reader, own, "fffffffffyfff");
-        check(&admin, own, "fffffffffyyff");
+        check(&user, own, "fffffffffffffyyff");
+        check(&reader, own, "fffffffffffffyfff");
+        check(&admin, own, "fffffffffffffyyff");
         let another = Object::Query { id: &query, owner: &other };
-        check(&user, another, "nnnnnnnnnnnnn");
-        check(&reader, another, "nnnnnnnnnnnnn");
-        check(&admin, another, "fffffffffyyff");
-        check(&admin_reader, another, "fffffffffyfff");
-        check(&operator, another, "fffffffffyyff");
+        check(&user, another, "nnnnnnnnnnnnnnnnn");
+        check(&reader, another, "nnnnnnnnnnnnnnnnn");
+        check(&admin, another, "fffffffffffffyyff");
+        check(&admin_reader, another, "fffffffffffffyfff");
+        check(&operator, another, "fffffffffffffyyff");
+    }
 
-        #[track_caller]
-        fn check(principal: &Principal, object: Object<'_>, expected: &str) {
-            let got: String = ACTIONS
-                .iter()
-                .map(|action| match authorize(principal, *action, &object).map_err(|error| error.code()) {
-                    Ok(()) => 'y',
-                    Err(Code::Forbidden) => 'f',
-                    Err(Code::NotFound) => 'n',
-                    Err(other) => panic!("{other:?} is no answer to a question of rights"),
-                })
-                .collect();
-            assert_eq!(got, expected);
+    #[test]
+    fn every_cell_of_macros() {
+        let (me, other) = two_users();
+        let [user, reader, admin, admin_reader, operator] = callers(&me);
+        let macro_id = MacroId::parse("macro_000000000001").unwrap();
+        let mine = Object::Macro { id: &macro_id, owner: &me, shared: false };
+        check(&user, mine, "ffffyyfffffffffff");
+        check(&reader, mine, "ffffyffffffffffff");
+        check(&admin, mine, "ffffyyfffffffffff");
+        check(&admin_reader, mine, "ffffyffffffffffff");
+        check(&operator, mine, "ffffyyfffffffffff");
+
+        let theirs = Object::Macro { id: &macro_id, owner: &other, shared: false };
+        check(&user, theirs, "nnnnnnnnnnnnnnnnn");
+        check(&reader, theirs, "nnnnnnnnnnnnnnnnn");
+        check(&admin, theirs, "ffffyyfffffffffff");
+        check(&admin_reader, theirs, "ffffyffffffffffff");
+        check(&operator, theirs, "ffffyyfffffffffff");
+
+        for owner in [&me, &other] {
+            let shared = Object::Macro { id: &macro_id, owner, shared: true };
+            check(&user, shared, "ffffyffffffffffff");
+            check(&reader, shared, "ffffyffffffffffff");
+            check(&admin, shared, "ffffyyfffffffffff");
+            check(&admin_reader, shared, "ffffyffffffffffff");
+            check(&operator, shared, "ffffyyfffffffffff");
         }
     }
 

@@ -8,7 +8,7 @@ pub use crate::auth::{Role, Scope as KeyScope};
 use crate::catalog::name::NameKey;
 use crate::clock::Timestamp;
 use crate::error::Code;
-use crate::ids::{CommitId, DatasetId, KeyId, LogId, QueryId, UserId};
+use crate::ids::{CommitId, DatasetId, KeyId, LogId, MacroId, QueryId, UserId};
 
 /// A person who can sign in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +103,51 @@ pub struct VersionRecord {
     pub created_at: Timestamp,
     pub created_by: UserId,
     pub commit_id: CommitId,
+}
+
+/// Whose statements may call a macro. A name means one macro in each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum MacroScope {
+    /// Those of its owner.
+    User(UserId),
+    /// Everybody's.
+    Shared,
+}
+
+/// A value that a macro takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacroParameter {
+    pub name: String,
+    /// A type of SQL to which the value is cast; none leaves it as it is.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+}
+
+/// An expression of SQL with a name, which statements call like a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacroRecord {
+    pub id: MacroId,
+    pub name: String,
+    pub name_key: NameKey,
+    pub owner_id: UserId,
+    pub shared: bool,
+    pub parameters: Vec<MacroParameter>,
+    /// As its owner wrote it.
+    pub expression: String,
+    pub description: String,
+    /// The other macros that the expression calls.
+    pub calls: Vec<NameKey>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// Counts changes; 0 means "not stored yet".
+    pub revision: u64,
+}
+
+impl MacroRecord {
+    #[must_use]
+    pub fn scope(&self) -> MacroScope {
+        if self.shared { MacroScope::Shared } else { MacroScope::User(self.owner_id.clone()) }
+    }
 }
 
 /// A version or a whole dataset that nobody may read any more, whose files wait for the collector.

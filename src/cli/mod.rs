@@ -17,6 +17,7 @@ mod datasets;
 mod export;
 mod failure;
 mod format;
+mod functions;
 mod host;
 mod import;
 mod inspect;
@@ -78,6 +79,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Run one SQL statement
     Query(query::QueryArgs),
+    /// List the functions and macros that SQL may call, or show one
+    Functions(functions::FunctionsArgs),
     /// List, show and change datasets; lists them when nothing else is said
     Datasets {
         #[command(subcommand)]
@@ -156,6 +159,7 @@ async fn dispatch(
         Command::Datasets { command } => {
             datasets::run(command.unwrap_or(datasets::DatasetsCommand::LIST), &client, out).await
         }
+        Command::Functions(args) => functions::run(args, &client, out).await,
         Command::Users(command) => users::run(command, &client, out).await,
         Command::Keys(command) => keys::run(command, &client, out).await,
         Command::Check => admin::check(&client, out).await,
@@ -190,6 +194,7 @@ mod tests {
         check(&["users", "add", "ana@example.com", "--role", "admin", "--password-stdin"]);
         check(&["keys", "create", "nightly", "--read-only"]);
         check(&["export", "売上", "-o", "sales.parquet"]);
+        check(&["functions", "business", "--json"]);
         check(&["gc", "--dry-run"]);
 
         #[track_caller]

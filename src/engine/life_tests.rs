@@ -245,7 +245,10 @@ async fn the_history_is_a_table() {
     let (ana, ben) = (somebody(&UserId::random()), somebody(&UserId::random()));
     let ask = async |who: &Principal, statement: &str| {
         let request = Request::new(QueryId::random(), statement);
-        let spec = fixture.engine.resolve(stores.datasets.as_ref(), who, request, testing::NOW).await?;
+        let spec = fixture
+            .engine
+            .resolve(stores.datasets.as_ref(), stores.macros.as_ref(), who, request, testing::NOW)
+            .await?;
         text(fixture.engine.run(spec).await?).await
     };
     ask(&ana, "select 7").await.unwrap();

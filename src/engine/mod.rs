@@ -27,6 +27,7 @@ mod hostile;
 mod life_tests;
 mod list;
 mod literals;
+mod macros;
 mod manifests;
 mod memory;
 mod near;

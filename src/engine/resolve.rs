@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::classify::with_hint;
 use super::list::QueryFilter;
 use super::spec::{AsOf, Limits, QuerySpec, Request, SpecTable, TableRows};
-use super::statement::{self, TableName};
-use super::{Engine, bind, deep, near, system};
+use super::statement::TableName;
+use super::{Engine, bind, deep, macros, near, system};
 use crate::auth::{Action, Object, Principal, authorize};
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, VersionRecord};
-use crate::catalog::store::{DatasetStore, Owner, PageRequest};
+use crate::catalog::store::{DatasetStore, MacroStore, Owner, PageRequest};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::ids::DatasetId;
@@ -26,8 +26,8 @@ const SUGGESTIONS_MAX: usize = 3;
 const VERSIONS_PAGE: usize = 100;
 
 impl Engine {
-    /// Finds what `request` needs: parses it, looks all its tables up in one batch, and picks their
-    /// versions.
+    /// Finds what `request` needs: parses it, writes its macros out, looks all its tables up in one batch, and
+    /// picks their versions.
     ///
     /// # Errors
     /// `InvalidSql` and `NotSupported` for a statement that is not one query; `Invalid` for parameters that it does
@@ -37,11 +37,12 @@ impl Engine {
     pub async fn resolve(
         &self,
         datasets: &dyn DatasetStore,
+        macros: &dyn MacroStore,
         principal: &Principal,
         request: Request,
         now: Timestamp,
     ) -> Result<QuerySpec> {
-        let statement = statement::parse(&request.statement)?;
+        let (text, statement) = macros::parse(macros, principal, request.statement).await?;
         deep::on_deep_stack(|| bind::check(&statement.parsed, &request.parameters))?;
         let (own, named): (Vec<_>, Vec<_>) = statement.tables.into_iter().partition(|table| table.system);
         let records = lookup(datasets, principal, &named).await?;
@@ -66,7 +67,7 @@ impl Engine {
         Ok(QuerySpec {
             query_id: request.query_id,
             user_id: principal.user_id.clone(),
-            statement: request.statement,
+            statement: text,
             parameters: request.parameters,
             tables,
             limits: Limits {
@@ -267,8 +268,8 @@ mod tests {
         async fn ask(&self, who: &Principal, statement: &str, as_of: Option<&str>) -> Result<Vec<String>> {
             let mut request = Request::new(QueryId::random(), statement);
             request.as_of = as_of.map(|text| text.parse().unwrap());
-            let datasets = self.stores.datasets.as_ref();
-            let spec = self.fixture.engine.resolve(datasets, who, request, NOW).await?;
+            let (datasets, macros) = (self.stores.datasets.as_ref(), self.stores.macros.as_ref());
+            let spec = self.fixture.engine.resolve(datasets, macros, who, request, NOW).await?;
             text(self.fixture.engine.run(spec).await?).await
         }
     }
@@ -338,8 +339,9 @@ mod tests {
         async fn check(world: &World, asked_s: Option<u64>, expected_ms: u64) {
             let mut request = Request::new(QueryId::random(), "select 1");
             request.timeout = asked_s.map(Duration::from_secs);
-            let datasets = world.stores.datasets.as_ref();
-            let spec = world.fixture.engine.resolve(datasets, &world.ana, request, NOW).await.unwrap();
+            let (datasets, macros) = (world.stores.datasets.as_ref(), world.stores.macros.as_ref());
+            let spec =
+                world.fixture.engine.resolve(datasets, macros, &world.ana, request, NOW).await.unwrap();
             assert_eq!(spec.limits.deadline_ms, expected_ms);
         }
     }

@@ -17,7 +17,7 @@ use crate::error::{Error, Place, Result};
 use crate::limits;
 
 /// How deep expressions and sub-queries may nest.
-const DEPTH_MAX: usize = 50;
+pub(super) const DEPTH_MAX: usize = 50;
 
 /// One read-only statement and the tables it names.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ fn placed(error: Error, text: &str) -> Error {
 }
 
 /// The query inside a statement that only reads.
-fn query(statement: &Parsed) -> Result<&Query> {
+pub(super) fn query(statement: &Parsed) -> Result<&Query> {
     let refused = |what: &str| {
         Err(Error::NotSupported(format!(
             "`{what}` is not accepted here: expected one `SELECT`, `WITH`, `VALUES` or `EXPLAIN` that only reads"

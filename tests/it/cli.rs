@@ -236,3 +236,19 @@ async fn every_list_can_be_had_as_json() {
         assert!(read.is_ok(), "{command:?}: {text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_are_listed_and_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, _) = run(&folder, &["functions", "fiscal_"], 0).await;
+    assert_snapshot!(list, @r"
+    CALL                                 KIND
+    fiscal_period(date[, start_month])   scalar
+    fiscal_quarter(date[, start_month])  scalar
+    fiscal_year(date[, start_month])     scalar
+    ");
+    let (one, _) = run(&folder, &["functions", "hiragana_to_katakana"], 0).await;
+    for line in ["Call:  hiragana_to_katakana(text)", "  text: Any text.", "| ヒラガナト漢字 |"] {
+        assert!(one.contains(line), "{one}");
+    }
+}

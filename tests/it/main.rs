@@ -9,6 +9,8 @@ mod cli;
 mod crash;
 // Every call of a write path fails once.
 mod faults;
+// What is said about functions is true: their examples run, and the pages name all.
+mod functions;
 // Japanese encodings, against the tables of Python.
 mod encodings;
 // What every route answers, one file for each file of src/server/http.

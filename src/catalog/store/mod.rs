@@ -10,11 +10,12 @@ use async_trait::async_trait;
 
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{
-    AuditRecord, DatasetRecord, ExpiredVersion, KeyRecord, QueryRecord, UserRecord, VersionRecord,
+    AuditRecord, DatasetRecord, ExpiredVersion, KeyRecord, MacroRecord, MacroScope, QueryRecord, UserRecord,
+    VersionRecord,
 };
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::ids::{CommitId, DatasetId, KeyId, QueryId, UserId};
+use crate::ids::{CommitId, DatasetId, KeyId, MacroId, QueryId, UserId};
 use crate::limits::PAGE_ITEMS_MAX;
 
 #[cfg(test)]
@@ -240,6 +241,25 @@ pub trait ExpiredStore: fmt::Debug + Send + Sync {
     async fn forget(&self, expired: &ExpiredVersion) -> Result<(), StoreError>;
 }
 
+/// Macros of SQL.
+#[async_trait]
+pub trait MacroStore: fmt::Debug + Send + Sync {
+    async fn get(&self, id: &MacroId) -> Result<Option<MacroRecord>, StoreError>;
+
+    /// The macros that have one of `names` in one of `scopes`, in no order; those that are not there are left out.
+    async fn lookup(&self, scopes: &[MacroScope], names: &[NameKey]) -> Result<Vec<MacroRecord>, StoreError>;
+
+    /// The macros of one scope, by name; there are at most [`crate::limits::MACROS_PER_SCOPE_MAX`].
+    async fn of(&self, scope: &MacroScope) -> Result<Vec<MacroRecord>, StoreError>;
+
+    /// Stores `record` if the stored revision is still `record.revision` (0: not stored), and returns the new
+    /// revision. `Conflict` for the later of two writers, `Taken` when the name is in its scope.
+    async fn put(&self, record: MacroRecord) -> Result<u64, StoreError>;
+
+    /// Removes a macro if the stored revision is still this; otherwise, and when it is gone, `Conflict`.
+    async fn remove(&self, id: &MacroId, revision: u64) -> Result<(), StoreError>;
+}
+
 /// Who did what, append-only.
 #[async_trait]
 pub trait AuditStore: fmt::Debug + Send + Sync {
@@ -276,6 +296,7 @@ pub struct Stores {
     pub keys: std::sync::Arc<dyn KeyStore>,
     pub datasets: std::sync::Arc<dyn DatasetStore>,
     pub expired: std::sync::Arc<dyn ExpiredStore>,
+    pub macros: std::sync::Arc<dyn MacroStore>,
     pub audit: std::sync::Arc<dyn AuditStore>,
     pub history: std::sync::Arc<dyn HistoryStore>,
 }

@@ -13,12 +13,14 @@ use arrow::{
     record_batch::{RecordBatch, RecordBatchOptions},
 };
 
+use shirabe_native::era;
+
 use super::{
     cells::{Cells, Kind},
     chunk::Misfit,
     column_type::ColumnType,
     contract::{Basis, ContractColumn},
-    dates, era,
+    dates,
     error::{BadKind, BadRow},
     plan::Plan,
     values,

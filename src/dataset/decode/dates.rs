@@ -1,5 +1,7 @@
 //! Dates and date-times from text, with the calendar checked. Pure, no allocation.
 
+use shirabe_native::calendar::days;
+
 /// A date-time as written: microseconds since 1970-01-01T00:00 on its own clock, and the offset if one is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Written {
@@ -94,27 +96,6 @@ fn offset(text: &[u8]) -> Option<Option<i32>> {
         }
         _ => None,
     }
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar; `None` for a day that it does not have.
-pub(super) fn days(year: u32, month: u32, day: u32) -> Option<i32> {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let length = match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 if leap => 29,
-        2 => 28,
-        _ => return None,
-    };
-    if !(1..=length).contains(&day) || !(1..=9999).contains(&year) {
-        return None;
-    }
-    // Years begin in March, so that the leap day is the last day of a year; 719,468 days lie between
-    // 0000-03-01 and 1970-01-01.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let day_of_year = (153 * month + 2) / 5 + day - 1;
-    let since_zero = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year;
-    Some(since_zero.cast_signed() - 719_468)
 }
 
 fn digit(byte: u8) -> Option<u32> {

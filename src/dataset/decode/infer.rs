@@ -1,10 +1,12 @@
 //! Finds the type of a column: it starts with every type and each value takes away those that it does not fit.
 
+use shirabe_native::era;
+
 use super::{
     cells::{Cells, Kind},
     column_type::ColumnType,
     contract::Basis,
-    dates, era,
+    dates,
     plan::Plan,
     values,
 };

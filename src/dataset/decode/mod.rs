@@ -23,7 +23,6 @@ mod cut;
 mod dates;
 mod detect;
 mod encoding;
-mod era;
 mod error;
 mod grammar;
 mod header;

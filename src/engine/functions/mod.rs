@@ -38,7 +38,7 @@ pub(super) use rewrite::Bounding;
 
 /// Functions of ours. They come with their documentation, and say themselves how large their results may be.
 fn own() -> Vec<Arc<ScalarUDF>> {
-    Vec::new()
+    shirabe_native::functions().into_iter().map(Arc::new).collect()
 }
 
 /// Functions with bounds, by their names.

@@ -40,6 +40,7 @@ pub(super) const DOCUMENT_PATH: &str = "/api/openapi.json";
         (name = "imports", description = "From a file to a dataset, or to its next version"),
         (name = "versions", description = "The history of a dataset"),
         (name = "query", description = "SQL over datasets"),
+        (name = "functions", description = "What SQL may call, and macros"),
         (name = "admin", description = "The check and the collector"),
     )
 )]

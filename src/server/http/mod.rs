@@ -27,6 +27,7 @@ mod envelope;
 mod error;
 mod etag;
 mod extract;
+mod functions;
 mod headers;
 mod health;
 mod identify;
@@ -39,6 +40,7 @@ mod keys;
 mod leftover;
 mod listen;
 mod look;
+mod macros;
 mod maintenance;
 mod observe;
 mod parameters;
@@ -113,6 +115,9 @@ fn routes(app: &AppState) -> OpenApiRouter<AppState> {
         .routes(routes!(queries::query, queries::ask))
         .routes(routes!(query_list::list))
         .routes(routes!(query_list::get, query_list::cancel))
+        .routes(routes!(functions::list))
+        .routes(routes!(macros::list, macros::create))
+        .routes(routes!(macros::get, macros::change, macros::remove))
         .routes(routes!(maintenance::check))
         .routes(routes!(maintenance::collect))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -129,7 +129,10 @@ pub(super) async fn query(
 ) -> ApiResult<Response> {
     let form = form.form(&headers, Format::Json)?;
     let request = body.request()?;
-    let spec = app.engine.resolve(app.catalog.as_ref(), &principal, request, app.clock.now()).await?;
+    let spec = app
+        .engine
+        .resolve(app.catalog.as_ref(), app.macros.store(), &principal, request, app.clock.now())
+        .await?;
     let query_id = Some(spec.query_id.clone());
     let rows = app.engine.run(spec).await?;
     let trailers = stream::reads_trailers(&headers);
@@ -159,7 +162,10 @@ pub(super) async fn ask(
 ) -> ApiResult<Response> {
     let form = form.form(&headers, Format::Json)?;
     let request = question.request(&pairs)?;
-    let spec = app.engine.resolve(app.catalog.as_ref(), &principal, request, app.clock.now()).await?;
+    let spec = app
+        .engine
+        .resolve(app.catalog.as_ref(), app.macros.store(), &principal, request, app.clock.now())
+        .await?;
     let volatile = app.engine.is_volatile(&spec)?;
     let etag = (!volatile).then(|| Etag::of(&spec.fingerprint(), &form));
     let known = etag.as_ref().is_some_and(|etag| etag.is_known(&headers));

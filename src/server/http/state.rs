@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::dataset::jobs::Jobs;
 use crate::dataset::{Datasets, Outcome};
 use crate::engine::Engine;
+use crate::macros::Macros;
 use crate::telemetry::Metrics;
 
 /// The services behind the door, and the door's own settings.
@@ -32,6 +33,7 @@ pub struct Services {
     pub engine: Engine,
     pub health: Arc<dyn HealthProbe>,
     pub imports: Arc<Jobs<Outcome>>,
+    pub macros: Macros,
     pub metrics: Metrics,
     pub readiness: Readiness,
     /// Who presents it is the operator. Made anew at each start.

@@ -109,7 +109,8 @@ impl Service {
 
     /// What a query finds in the dataset `name`.
     pub(super) async fn query(&self, name: &str) -> Result<Rows, Error> {
-        rows(&self.app.state.engine, self.app.state.catalog.as_ref(), name).await
+        let state = &self.app.state;
+        rows(&state.engine, state.catalog.as_ref(), state.macros.store(), name).await
     }
 
     /// Fails when `check` finds anything.
@@ -168,13 +169,14 @@ pub(crate) async fn import(
 pub(crate) async fn rows(
     engine: &Engine,
     catalog: &dyn shirabe::catalog::store::DatasetStore,
+    macros: &dyn shirabe::catalog::store::MacroStore,
     name: &str,
 ) -> Result<Rows, Error> {
     let sql = format!(
         "select count(*), sum(amount), min(generation), max(generation) from \"{name}\" where amount >= 0"
     );
     let request = Request::new(QueryId::random(), sql);
-    let spec = engine.resolve(catalog, &Principal::operator(), request, SystemClock.now()).await?;
+    let spec = engine.resolve(catalog, macros, &Principal::operator(), request, SystemClock.now()).await?;
     let (_, batches, _) = engine.run(spec).await?.into_parts();
     let batches: Vec<_> = batches.try_collect().await?;
     let [batch] = batches.as_slice() else { panic!("expected one batch, got {batches:?}") };

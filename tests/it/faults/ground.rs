@@ -79,7 +79,10 @@ impl Ground {
     pub(super) async fn seen(&self) -> Seen {
         let operator = Principal::operator();
         let record = self.datasets.by_name(&operator, "t").await.unwrap()?;
-        let rows = folder::rows(&self.engine, self.stores.datasets.as_ref(), "t").await.unwrap();
+        let rows =
+            folder::rows(&self.engine, self.stores.datasets.as_ref(), self.stores.macros.as_ref(), "t")
+                .await
+                .unwrap();
         let versions = self.datasets.versions(&operator, &record.id).await.unwrap();
         Some((record.current.number, rows, versions.len()))
     }

@@ -30,7 +30,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("engine", &["auth", "catalog", "storage"]),
     ("account", &["auth", "audit_log", "catalog"]),
     ("dataset", &["auth", "audit_log", "catalog", "encode", "engine", "storage"]),
-    ("server", &["account", "auth", "audit_log", "catalog", "dataset", "encode", "engine", "storage"]),
+    ("macros", &["auth", "catalog", "engine"]),
+    (
+        "server",
+        &["account", "auth", "audit_log", "catalog", "dataset", "encode", "engine", "macros", "storage"],
+    ),
     ("health", &["catalog", "dataset", "engine", "server", "storage"]),
     ("cli", &["config", "data_folder", "encode", "server"]),
     (
@@ -47,6 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "encode",
             "engine",
             "health",
+            "macros",
             "server",
             "storage",
         ],

@@ -7,7 +7,7 @@ use super::source::Source;
 
 #[derive(Debug)]
 pub(super) struct Tree {
-    /// The Rust files of `src/`, `tests/` and `benches/`, in order of their path.
+    /// The Rust files of `src/`, `tests/`, `benches/` and `udfs/`, in order of their path.
     pub(super) sources: Vec<Source>,
     /// Every path under `src/`, `sql/` and `tests/data/`.
     pub(super) files: Vec<String>,
@@ -25,7 +25,8 @@ impl Tree {
             paths
         };
         let mut sources = Vec::new();
-        for path in paths_of(&["src", "tests", "benches"]).iter().filter(|path| path.ends_with(".rs")) {
+        for path in paths_of(&["src", "tests", "benches", "udfs"]).iter().filter(|path| path.ends_with(".rs"))
+        {
             let text = fs::read_to_string(root.join(path)).unwrap();
             sources.push(Source::parse(path, &text).unwrap());
         }

@@ -13,6 +13,7 @@ mod audit;
 mod datasets;
 mod expired;
 mod keys;
+mod macros;
 mod queries;
 mod races;
 mod tokens;
@@ -24,6 +25,7 @@ pub(super) async fn run(stores: &Stores) {
     users::run(stores).await;
     tokens::run(stores).await;
     keys::run(stores).await;
+    macros::run(stores).await;
     datasets::run(stores).await;
     versions::run(stores).await;
     expired::run(stores).await;

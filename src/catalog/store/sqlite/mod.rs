@@ -16,9 +16,11 @@ mod doc;
 mod error;
 mod expired;
 mod keys;
+mod macros;
 mod migrate;
 mod place;
 mod queries;
+mod revision;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -53,6 +55,7 @@ impl SqliteStore {
             keys: Arc::clone(&store) as _,
             datasets: Arc::clone(&store) as _,
             expired: Arc::clone(&store) as _,
+            macros: Arc::clone(&store) as _,
             audit: Arc::clone(&store) as _,
             history: store,
         }

@@ -3,15 +3,19 @@
 use async_trait::async_trait;
 use rusqlite::named_params;
 
-use super::error::is_duplicate;
+use super::revision::Table;
 use super::{SqliteStore, doc};
 use crate::auth::Role;
 use crate::catalog::record::UserRecord;
 use crate::catalog::store::{StoreError, UserStore};
 use crate::ids::UserId;
 
-const INSERT: &str = include_str!("../../../../sql/store/users_insert.sql");
-const UPDATE: &str = include_str!("../../../../sql/store/users_update.sql");
+const TABLE: Table = Table {
+    noun: "user",
+    known: "select exists (select 1 from users where id = ?)",
+    insert: include_str!("../../../../sql/store/users_insert.sql"),
+    update: include_str!("../../../../sql/store/users_update.sql"),
+};
 const SEARCH: &str = include_str!("../../../../sql/store/users_search.sql");
 
 #[async_trait]
@@ -50,25 +54,9 @@ impl UserStore for SqliteStore {
                     ":id": record.id.as_str(), ":email": record.email, ":enabled_admin": enabled_admin,
                     ":next": record.revision.cast_signed(), ":doc": doc,
                 };
-                let written = if read == 0 {
-                    let known = "select exists (select 1 from users where id = ?)";
-                    if tx.query_row(known, [record.id.as_str()], |row| row.get(0))? {
-                        return Err(conflict(&record.id));
-                    }
-                    tx.prepare_cached(INSERT)?.execute(values)
-                } else {
-                    let read = read.cast_signed();
-                    let values = [values, named_params! { ":read": read }].concat();
-                    tx.prepare_cached(UPDATE)?.execute(values.as_slice())
-                };
-                match written {
-                    Ok(0) => Err(conflict(&record.id)),
-                    Ok(_) => Ok(record.revision),
-                    Err(cause) if is_duplicate(&cause) => {
-                        Err(StoreError::Taken(format!("the e-mail address `{}`", record.email)))
-                    }
-                    Err(cause) => Err(cause.into()),
-                }
+                let taken = || format!("the e-mail address `{}`", record.email);
+                TABLE.put(tx, record.id.as_str(), read, values, taken)?;
+                Ok(record.revision)
             })
             .await
     }
@@ -83,8 +71,4 @@ impl UserStore for SqliteStore {
         let sql = "select exists (select 1 from users)";
         self.database.read(move |tx| Ok(tx.query_row(sql, [], |row| row.get(0))?)).await
     }
-}
-
-fn conflict(id: &UserId) -> StoreError {
-    StoreError::Conflict(format!("user `{id}`"))
 }

@@ -1,6 +1,8 @@
-//! Japanese dates: `令和6年1月5日`, `R6.1.5`, `2024年1月5日`. Only on request, because `R6.1.5` may be a part number.
+//! Japanese dates: `令和6年1月5日`, `R6.1.5`, `2024年1月5日`.
 
-use super::dates;
+use std::fmt::{self, Write};
+
+use crate::calendar::{self, Civil};
 
 /// First and last day of each era, year 1 in the Gregorian calendar, and its two spellings. Two eras share the day
 /// on which one emperor followed another, because papers of that day carry either name. Meiji begins with 1873:
@@ -16,7 +18,8 @@ const ERAS: [(&str, char, u32, Day, Day); 5] = [
 type Day = (u32, u32, u32);
 
 /// Days since 1970-01-01; `None` when the text is no such date or the era did not have that day.
-pub(super) fn date(text: &str) -> Option<i32> {
+#[must_use]
+pub fn date(text: &str) -> Option<i32> {
     // The longest form has 12 characters; longer texts are not looked at.
     if text.len() > 64 {
         return None;
@@ -27,10 +30,40 @@ pub(super) fn date(text: &str) -> Option<i32> {
         let (of_era, month, day) = parts(rest)?;
         let day = (first + of_era.checked_sub(1)?, month, day);
         let within = from <= day && day <= to;
-        return within.then(|| dates::days(day.0, day.1, day.2)).flatten();
+        return within.then(|| calendar::days(day.0, day.1, day.2)).flatten();
     }
     let (year, month, day) = kanji_parts(&text)?;
-    (year >= 1000).then(|| dates::days(year, month, day)).flatten()
+    (year >= 1000).then(|| calendar::days(year, month, day)).flatten()
+}
+
+/// How an era date is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// `令和6年1月5日`; the first year of an era is `元年`.
+    Long,
+    /// `R6.1.5`.
+    Short,
+}
+
+/// Appends the era date of a day; appends nothing to `out` and says `false` when no era that counts by the Gregorian
+/// calendar has it. A day of two eras belongs to the newer one.
+///
+/// # Errors
+/// Those of `out`.
+pub(crate) fn write(days: i32, style: Style, out: &mut impl Write) -> Result<bool, fmt::Error> {
+    let Civil { year, month, day } = calendar::civil(days);
+    let Ok(year) = u32::try_from(year) else { return Ok(false) };
+    let date = (year, month, day);
+    let Some((name, letter, first, ..)) = ERAS.iter().find(|(.., from, to)| (*from..=*to).contains(&date))
+    else {
+        return Ok(false);
+    };
+    match (style, year - first + 1) {
+        (Style::Long, 1) => write!(out, "{name}元年{month}月{day}日")?,
+        (Style::Long, year) => write!(out, "{name}{year}年{month}月{day}日")?,
+        (Style::Short, year) => write!(out, "{letter}{year}.{month}.{day}")?,
+    }
+    Ok(true)
 }
 
 /// Full-width digits, letters and signs as their ASCII ones.
@@ -96,8 +129,11 @@ mod tests {
 
         #[track_caller]
         fn check(text: &str, expected: &str) {
-            assert_eq!(date(text), dates::date(expected.as_bytes(), false), "{text}");
-            assert!(date(text).is_some());
+            let mut parts = expected.split('-').map(|part| part.parse::<u32>().unwrap());
+            let mut next = || parts.next().unwrap();
+            let expected = calendar::days(next(), next(), next());
+            assert!(expected.is_some());
+            assert_eq!(date(text), expected, "{text}");
         }
     }
 
@@ -125,6 +161,44 @@ mod tests {
             "",
         ] {
             assert_eq!(date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn days_are_written_and_read_back() {
+        check((2024, 1, 5), "令和6年1月5日", "R6.1.5");
+        check((2019, 5, 1), "令和元年5月1日", "R1.5.1");
+        check((2019, 4, 30), "平成31年4月30日", "H31.4.30");
+        check((1989, 1, 8), "平成元年1月8日", "H1.1.8");
+        check((1989, 1, 7), "昭和64年1月7日", "S64.1.7");
+        check((1926, 12, 25), "昭和元年12月25日", "S1.12.25");
+        check((1926, 12, 24), "大正15年12月24日", "T15.12.24");
+        check((1912, 7, 30), "大正元年7月30日", "T1.7.30");
+        check((1873, 1, 1), "明治6年1月1日", "M6.1.1");
+
+        #[track_caller]
+        fn check((year, month, day): Day, long: &str, short: &str) {
+            let days = calendar::days(year, month, day).unwrap();
+            for (style, expected) in [(Style::Long, long), (Style::Short, short)] {
+                let mut text = String::new();
+                assert!(write(days, style, &mut text).unwrap());
+                assert_eq!(text, expected);
+                assert_eq!(date(&text), Some(days));
+            }
+        }
+    }
+
+    #[test]
+    fn days_before_the_calendar_and_beyond_it_have_no_era() {
+        for days in [
+            calendar::days(1872, 12, 31).unwrap(),
+            calendar::days(9999, 12, 31).unwrap() + 1,
+            i32::MIN,
+            i32::MAX,
+        ] {
+            let mut text = String::new();
+            assert!(!write(days, Style::Long, &mut text).unwrap());
+            assert_eq!(text, "");
         }
     }
 }

@@ -1,0 +1,5 @@
+select doc
+from macros
+where scope = :scope
+order by name_key
+limit :limit
