@@ -29,8 +29,8 @@ const ROUNDS: usize = 15;
 /// Statements on TPC-H's `lineitem`: wide and narrow, selective and not.
 const STATEMENTS: &[(&str, &str)] = &[
     ("count", "select count(*) from lineitem"),
-    ("Q1", include_str!("../sql/bench/q1.sql")),
-    ("Q6", include_str!("../sql/bench/q6.sql")),
+    ("Q1", include_str!("../sql/bench/tpch/q01.sql")),
+    ("Q6", include_str!("../sql/bench/tpch/q06.sql")),
     ("one order", "select * from lineitem where l_orderkey = 3000000"),
     ("like", "select count(*) from lineitem where l_comment like '%special%requests%'"),
     ("top 100", "select * from lineitem order by l_extendedprice desc, l_orderkey limit 100"),

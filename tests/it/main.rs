@@ -15,6 +15,8 @@ mod functions;
 mod encodings;
 // What every route answers, one file for each file of src/server/http.
 mod http;
+// What SQL answers, record by record: the files of tests/slt, through the engine and through HTTP.
+mod slt;
 // A door over real stores in a folder of its own.
 mod support;
 // How answers end, and how many bytes they are, as others' readers see it.

@@ -1,0 +1,94 @@
+//! The doors that answer: each runs one statement and gives rows of text.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use serde_json::Value;
+use shirabe::auth::Principal;
+use shirabe::catalog::manifest::type_name;
+use shirabe::engine::Request;
+use shirabe::error::Error;
+use shirabe::ids::QueryId;
+use sqllogictest::{AsyncDB, DBOutput};
+
+use super::text::{self, Kind};
+use crate::support::TestApp;
+
+type Answer = Result<DBOutput<Kind>, Refusal>;
+
+/// Why there is no answer: `CODE: message`, the same at every door.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Refusal(String);
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self(format!("{}: {error}", error.code()))
+    }
+}
+
+/// The engine itself.
+#[derive(Debug, Clone)]
+pub(super) struct EngineDoor(pub(super) Arc<TestApp>);
+
+#[async_trait]
+impl AsyncDB for EngineDoor {
+    type Error = Refusal;
+    type ColumnType = Kind;
+
+    async fn run(&mut self, sql: &str) -> Answer {
+        let state = &self.0.state;
+        let request = Request::new(QueryId::random(), sql);
+        let (catalog, now) = (state.catalog.as_ref(), state.clock.now());
+        let spec = state.engine.resolve(catalog, &Principal::operator(), request, now).await?;
+        let rows = state.engine.run(spec).await?;
+        let types =
+            rows.schema().fields().iter().map(|field| Kind::of(&type_name(field.data_type()))).collect();
+        let batches: Vec<_> = rows.try_collect().await?;
+        let rows = batches.iter().flat_map(|batch| {
+            let row = |row| batch.columns().iter().map(|column| text::of_array(column, row)).collect();
+            (0..batch.num_rows()).map(row)
+        });
+        Ok(DBOutput::Rows { types, rows: rows.collect() })
+    }
+
+    async fn shutdown(&mut self) {}
+}
+
+/// `POST /api/query`, for JSON.
+#[derive(Debug, Clone)]
+pub(super) struct HttpDoor(pub(super) Arc<TestApp>);
+
+#[async_trait]
+impl AsyncDB for HttpDoor {
+    type Error = Refusal;
+    type ColumnType = Kind;
+
+    async fn run(&mut self, sql: &str) -> Answer {
+        let reply = self.0.query(&self.0.operator(), sql).await;
+        let body = reply.json();
+        let error = if reply.status == 200 { &body["data"]["error"] } else { &body["error"] };
+        if !error.is_null() {
+            return Err(Refusal(format!("{}: {}", word(&error["code"]), word(&error["message"]))));
+        }
+        let data = reply.data(200);
+        assert_eq!((&data["complete"], &data["truncated"]), (&Value::Bool(true), &Value::Bool(false)));
+        let names: Vec<&str> = items(&data["columns"]).iter().map(|column| word(&column["type"])).collect();
+        let rows = items(&data["rows"]).iter().map(|row| {
+            items(row).iter().zip(&names).map(|(value, name)| text::of_json(value, name)).collect()
+        });
+        let types = names.iter().map(|name| Kind::of(name)).collect();
+        Ok(DBOutput::Rows { types, rows: rows.collect() })
+    }
+
+    async fn shutdown(&mut self) {}
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().unwrap()
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
