@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::classify::with_hint;
 use super::list::QueryFilter;
 use super::spec::{AsOf, Limits, QuerySpec, Request, SpecTable, TableRows};
-use super::statement::{self, TableName};
+use super::statement::TableName;
 use super::{Engine, near, system};
 use crate::auth::{Action, Object, Principal, authorize};
 use crate::catalog::name::NameKey;
@@ -40,8 +40,9 @@ impl Engine {
         request: Request,
         now: Timestamp,
     ) -> Result<QuerySpec> {
-        let statement = statement::parse(&request.statement)?;
-        let (own, named): (Vec<_>, Vec<_>) = statement.tables.into_iter().partition(|table| table.system);
+        let statement = self.0.statements.parse(&request.statement)?;
+        let tables = statement.tables.iter().cloned();
+        let (own, named): (Vec<_>, Vec<_>) = tables.partition(|table| table.system);
         let records = lookup(datasets, principal, &named).await?;
         if let (Some(AsOf::Number(number)), true) = (request.as_of, distinct(&records) != 1) {
             return Err(Error::invalid_field(

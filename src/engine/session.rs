@@ -16,6 +16,7 @@ use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::prelude::SessionConfig;
+use quick_cache::sync::Cache;
 
 use super::classify::classify;
 use super::runtime::EngineConfig;
@@ -27,10 +28,16 @@ use crate::error::Result;
 const CATALOG: &str = "shirabe";
 const SCHEMA: &str = "datasets";
 
+/// Time zones for which a session is kept.
+const PLANNERS_MAX: usize = 32;
+
 /// Makes sessions.
 #[derive(Debug)]
 pub(super) struct Sessions {
     template: SessionState,
+    /// What turns a plan that was kept into operators, by time zone. It knows no tables and no time: such a plan holds
+    /// its own and asks for none.
+    planners: Cache<String, Arc<SessionState>>,
 }
 
 impl Sessions {
@@ -63,7 +70,16 @@ impl Sessions {
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(Yielding))
             .build();
-        Self { template }
+        Self { template, planners: Cache::new(PLANNERS_MAX) }
+    }
+
+    /// A session without tables and without a time.
+    pub(super) fn planner(&self, time_zone: &str) -> Result<Arc<SessionState>> {
+        self.planners.get_or_insert_with(time_zone, || {
+            let mut state = self.open(None, [])?;
+            set_time_zone(&mut state, time_zone)?;
+            Ok(Arc::new(state))
+        })
     }
 
     /// A session that can see `tables` and nothing else, in which it is `now`.

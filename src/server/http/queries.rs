@@ -7,11 +7,11 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::context;
 use super::error::{ApiResult, ErrorReply};
 use super::extract::{ApiJson, ApiQuery, Caller};
 use super::state::AppState;
-use super::stream::{self, Answer, FormatQuery};
+use super::stream::{Answer, FormatQuery};
+use super::{answer, context};
 use crate::encode::Format;
 use crate::engine::Request;
 use crate::error::Error;
@@ -30,11 +30,20 @@ pub(super) struct QueryBody {
     limit: Option<u64>,
     /// How long it may take, in milliseconds; at most what the service allows.
     timeout_ms: Option<u64>,
+    /// Whether an answer that was kept will do, and whether this one is kept. An answer is exact either way.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    use_cache: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Run a statement and stream its rows in the format of `Accept` or `?format=`.
 ///
-/// The header `X-Query-Id` names the run. A failure after the first byte is told by the format: JSON ends
+/// The header `X-Query-Id` names the query, and `X-Cache` says where its answer came from: `hit` (it was kept, or an
+/// equal query made it meanwhile), `miss`, or `bypass`. A failure after the first byte is told by the format: JSON ends
 /// with `"complete": false` and the error, NDJSON with an `error` line; of Arrow, CSV and Parquet the
 /// transfer breaks.
 #[utoipa::path(post, path = "/api/query", tag = "query", params(FormatQuery), request_body = QueryBody,
@@ -58,10 +67,9 @@ pub(super) async fn query(
     request.row_limit = body.limit;
     request.timeout = timeout(body.timeout_ms)?;
     let spec = app.engine.resolve(app.catalog.as_ref(), &principal, request, app.clock.now()).await?;
-    let rows = app.engine.run(spec).await?;
     let answer =
         Answer { format, query_id: Some(query_id), formula_guard: form.formula_guard, file_name: None };
-    Ok(stream::respond(rows, answer).await?)
+    Ok(answer::respond(&app, spec, body.use_cache, answer).await?)
 }
 
 fn timeout(ms: Option<u64>) -> Result<Option<Duration>, Error> {

@@ -84,7 +84,12 @@ pub(super) async fn respond(rows: QueryStream, answer: Answer) -> Result<Respons
     };
     let body = encode::encode(answer.format, rows, options)?;
     let mut response = Response::new(Body::from_stream(body));
-    let headers = response.headers_mut();
+    headers_of(answer, response.headers_mut());
+    Ok(response)
+}
+
+/// What every answer with rows says of itself.
+pub(super) fn headers_of(answer: Answer, headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.format.content_type()));
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     if let Some(id) = answer.query_id.and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {
@@ -93,7 +98,6 @@ pub(super) async fn respond(rows: QueryStream, answer: Answer) -> Result<Respons
     if let Some(name) = answer.file_name {
         headers.insert(header::CONTENT_DISPOSITION, attachment(&name, answer.format.extension()));
     }
-    Ok(response)
 }
 
 /// `attachment` with the name in the form of RFC 6266: percent-encoded UTF-8, so that no character of it
