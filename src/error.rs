@@ -153,6 +153,47 @@ impl Error {
         Self::Internal(cause.into())
     }
 
+    /// The same for one more of several callers who wait for one outcome. A cause is told by its text.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::Invalid { message, details } => {
+                Self::Invalid { message: message.clone(), details: details.clone() }
+            }
+            Self::BadData(message) => Self::BadData(message.clone()),
+            Self::InvalidSql { message, place } => {
+                Self::InvalidSql { message: message.clone(), place: *place }
+            }
+            Self::UnknownName { message, place, suggestions } => Self::UnknownName {
+                message: message.clone(),
+                place: *place,
+                suggestions: suggestions.clone(),
+            },
+            Self::NotSupported(message) => Self::NotSupported(message.clone()),
+            Self::Unauthenticated(reason) => Self::Unauthenticated(*reason),
+            Self::Forbidden(message) => Self::Forbidden(message.clone()),
+            Self::NotFound { kind, name } => Self::NotFound { kind, name: name.clone() },
+            Self::Conflict { message, details } => {
+                Self::Conflict { message: message.clone(), details: details.clone() }
+            }
+            Self::Duplicate(message) => Self::Duplicate(message.clone()),
+            Self::TooLarge(message) => Self::TooLarge(message.clone()),
+            Self::OverLimit(message) => Self::OverLimit(message.clone()),
+            Self::RateLimited { retry_after_s } => Self::RateLimited { retry_after_s: *retry_after_s },
+            Self::TimedOut(message) => Self::TimedOut(message.clone()),
+            Self::Cancelled => Self::Cancelled,
+            Self::Unavailable { message, cause } => Self::Unavailable {
+                message: message.clone(),
+                cause: cause.as_ref().map(|cause| cause.to_string().into()),
+            },
+            Self::StorageFull(object) => Self::StorageFull(object.clone()),
+            Self::Damaged { object, reason } => {
+                Self::Damaged { object: object.clone(), reason: reason.clone() }
+            }
+            Self::Internal(cause) => Self::internal(cause.to_string()),
+        }
+    }
+
     /// Which code of the contract this is.
     #[must_use]
     pub fn code(&self) -> Code {

@@ -75,6 +75,7 @@ impl HealthProbe for Probe {
             dataset_count,
             running_query_count: Some(self.engine.running() as u64),
             running_import_count: Some(self.imports.running() as u64),
+            caches: self.engine.caches(),
         }
     }
 }

@@ -39,6 +39,12 @@ pub const QUERY_QUEUE_DURATION: &str = "shirabe_query_queue_duration_seconds";
 pub const HISTORY_WRITE_FAILURES: &str = "shirabe_query_history_write_failures_total";
 /// Ended queries that found no room to wait for the store, and are not in the history.
 pub const HISTORY_DROPPED: &str = "shirabe_query_history_dropped_total";
+/// Statements by `use` of the result cache: `hit`, `miss`, `bypass`.
+pub const RESULT_CACHE: &str = "shirabe_result_cache_total";
+/// Footers of files by `use` of their cache: `hit`, `miss`.
+pub const FOOTER_CACHE: &str = "shirabe_footer_cache_total";
+/// Results that were dropped from the cache to make room.
+pub const RESULT_CACHE_EVICTIONS: &str = "shirabe_result_cache_evictions_total";
 /// Audit records that the store did not take at once.
 pub const AUDIT_WRITE_FAILURES: &str = "shirabe_audit_write_failures_total";
 /// Audit records that wait for the store.
@@ -76,6 +82,9 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (QUERY_QUEUE_DURATION, Kind::Histogram, "seconds that a query waited for its turn"),
     (HISTORY_WRITE_FAILURES, Kind::Counter, "times that the store did not take ended queries"),
     (HISTORY_DROPPED, Kind::Counter, "ended queries that are not in the history"),
+    (RESULT_CACHE, Kind::Counter, "statements by use of the result cache"),
+    (FOOTER_CACHE, Kind::Counter, "footers of files by use of their cache"),
+    (RESULT_CACHE_EVICTIONS, Kind::Counter, "results dropped from the cache to make room"),
     (AUDIT_WRITE_FAILURES, Kind::Counter, "audit records that the store did not take at once"),
     (AUDIT_QUEUED, Kind::Gauge, "audit records that wait for the store"),
     (AUDIT_DROPPED, Kind::Counter, "audit records that are in the log only"),

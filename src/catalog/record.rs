@@ -216,9 +216,10 @@ pub enum QueryOutcome {
 }
 
 /// Whether a result came from the cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheUse {
+    /// It was there, or the run of an equal query made it meanwhile.
     Hit,
     Miss,
     /// It was not asked.

@@ -32,6 +32,11 @@ const RESULT: Setting = Setting {
     default: None,
     meaning: "a statement whose result is larger, in MiB of memory, fails; by default there is no limit",
 };
+const CACHE: Setting = Setting {
+    name: "QUERY_CACHE_MB",
+    default: Some("256"),
+    meaning: "memory for results that are kept, in MiB; 0 keeps none",
+};
 const RUNNING: Setting = Setting {
     name: "QUERY_RUNNING_MAX",
     default: None,
@@ -65,6 +70,7 @@ pub(super) const SETTINGS: &[&Setting] = &[
     &SPILL,
     &SPILL_EACH,
     &RESULT,
+    &CACHE,
     &RUNNING,
     &RUNNING_PER_USER,
     &WAITING,
@@ -81,6 +87,7 @@ pub struct QueryConfig {
     pub spill_bytes_max: u64,
     pub spill_per_query_bytes_max: Option<u64>,
     pub result_bytes_max: Option<u64>,
+    pub cache_bytes_max: u64,
     pub running_max: Option<u64>,
     pub running_per_user_max: Option<u64>,
     pub waiting_max: u64,
@@ -101,6 +108,7 @@ impl QueryConfig {
         let spill = reader.number(&SPILL, 0, MB_MAX);
         let spill_each = reader.optional_number(&SPILL_EACH, 0, MB_MAX);
         let result = reader.optional_number(&RESULT, 1, MB_MAX);
+        let cache = reader.number(&CACHE, 0, MB_MAX);
         let running = reader.optional_number(&RUNNING, 1, 10_000);
         let running_per_user = reader.optional_number(&RUNNING_PER_USER, 1, 10_000);
         let waiting = reader.number(&WAITING, 0, 100_000);
@@ -113,6 +121,7 @@ impl QueryConfig {
             spill_bytes_max: bytes(spill?),
             spill_per_query_bytes_max: spill_each?.map(bytes),
             result_bytes_max: result?.map(bytes),
+            cache_bytes_max: bytes(cache?),
             running_max: running?,
             running_per_user_max: running_per_user?,
             waiting_max: waiting?,

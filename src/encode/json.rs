@@ -21,14 +21,37 @@ use crate::error::{Error, Result};
 pub(super) struct Json {
     fields: Vec<FieldRef>,
     options: Options,
+    /// Whether it names the query and the request.
+    named: bool,
     rows: u64,
+}
+
+/// What stands before the columns.
+pub(super) fn head(query_id: Option<&str>) -> Result<Vec<u8>> {
+    let mut out = b"{\"data\":{".to_vec();
+    if let Some(id) = query_id {
+        out.extend_from_slice(b"\"query_id\":");
+        values::string(id, &mut out)?;
+        out.push(b',');
+    }
+    Ok(out)
+}
+
+/// What stands after the data.
+pub(super) fn tail(request_id: &str) -> Vec<u8> {
+    format!(",\"meta\":{}}}", json!({ "request_id": request_id })).into_bytes()
 }
 
 impl Json {
     pub(super) fn new(schema: &Schema, options: Options) -> Result<Self> {
         let fields = schema.fields().to_vec();
         values::check(&fields)?;
-        Ok(Self { fields, options, rows: 0 })
+        Ok(Self { fields, options, named: true, rows: 0 })
+    }
+
+    /// One without [`head`] and [`tail`].
+    pub(super) fn unnamed(schema: &Schema, options: Options) -> Result<Self> {
+        Ok(Self { named: false, ..Self::new(schema, options)? })
     }
 
     /// What stands after the rows.
@@ -41,19 +64,19 @@ impl Json {
                 json!({ "code": error.code(), "message": error.to_string(), "details": error.details() });
             write!(out, ",\"error\":{error}").map_err(Error::internal)?;
         }
-        let meta = json!({ "request_id": self.options.request_id });
-        write!(out, "}},\"meta\":{meta}}}").map_err(Error::internal)
+        out.push(b'}');
+        if self.named {
+            out.extend_from_slice(&tail(&self.options.request_id));
+        }
+        Ok(())
     }
 }
 
 impl Encoder for Json {
     fn begin(&mut self, out: &mut Out) -> Result<()> {
         let out = &mut out.text;
-        out.extend_from_slice(b"{\"data\":{");
-        if let Some(id) = &self.options.query_id {
-            out.extend_from_slice(b"\"query_id\":");
-            values::string(id, out)?;
-            out.push(b',');
+        if self.named {
+            out.extend_from_slice(&head(self.options.query_id.as_deref())?);
         }
         let columns = self.fields.iter().map(|field| {
             json!({

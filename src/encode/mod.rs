@@ -106,6 +106,48 @@ pub fn encode(form: Form, rows: Rows, options: Options) -> Result<BoxStream<'sta
     })
 }
 
+/// The same without what differs from caller to caller, so that callers can share it: each puts their own
+/// [`Envelope`] around.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_shared(form: Form, rows: Rows, options: Options) -> Result<BoxStream<'static, Result<Bytes>>> {
+    match form.format {
+        Format::Json => {
+            let schema = SchemaRef::clone(&rows.schema);
+            Ok(frames(json::Json::unnamed(&schema, options)?, rows))
+        }
+        Format::Ndjson | Format::Csv | Format::Arrow | Format::Parquet | Format::Xlsx => {
+            encode(form, rows, options)
+        }
+    }
+}
+
+/// What one caller gets around shared bytes; most formats have nothing there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Envelope {
+    pub head: Bytes,
+    pub tail: Bytes,
+}
+
+impl Envelope {
+    /// The envelope of `format` for the query and the request that `options` name.
+    ///
+    /// # Errors
+    /// `Internal`, never for an id of ours.
+    pub fn new(format: Format, options: &Options) -> Result<Self> {
+        match format {
+            Format::Json => Ok(Self {
+                head: json::head(options.query_id.as_deref())?.into(),
+                tail: json::tail(&options.request_id).into(),
+            }),
+            Format::Ndjson | Format::Csv | Format::Arrow | Format::Parquet | Format::Xlsx => {
+                Ok(Self::default())
+            }
+        }
+    }
+}
+
 /// How one format writes.
 trait Encoder: Send + 'static {
     /// What stands before the first row.

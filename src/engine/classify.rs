@@ -65,7 +65,7 @@ fn by_kind(error: DataFusionError, place: Option<Place>) -> Error {
 fn by_reference(error: &DataFusionError, place: Option<Place>) -> Error {
     use DataFusionError as E;
     if let Some(ours) = ours_within(error) {
-        return again(ours);
+        return ours.again();
     }
     match error.find_root() {
         E::SQL(cause, _) => parser(cause),
@@ -99,37 +99,6 @@ fn by_reference(error: &DataFusionError, place: Option<Place>) -> Error {
 /// The error of ours that one of DataFusion's was made from.
 fn ours_within<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
-}
-
-/// An error of ours that several readers wait for, and which therefore cannot be moved out.
-fn again(error: &Error) -> Error {
-    match error {
-        Error::Damaged { object, reason } => {
-            Error::Damaged { object: object.clone(), reason: reason.clone() }
-        }
-        Error::StorageFull(object) => Error::StorageFull(object.clone()),
-        Error::Unavailable { message, cause } => {
-            let cause = cause.as_ref().map(|cause| cause.to_string().into());
-            Error::Unavailable { message: message.clone(), cause }
-        }
-        Error::BadData(message) => Error::BadData(message.clone()),
-        Error::OverLimit(message) => Error::OverLimit(message.clone()),
-        Error::TimedOut(message) => Error::TimedOut(message.clone()),
-        Error::NotSupported(message) => Error::NotSupported(message.clone()),
-        Error::Cancelled => Error::Cancelled,
-        // No reader makes these.
-        Error::Invalid { .. }
-        | Error::InvalidSql { .. }
-        | Error::UnknownName { .. }
-        | Error::Unauthenticated(_)
-        | Error::Forbidden(_)
-        | Error::NotFound { .. }
-        | Error::Conflict { .. }
-        | Error::Duplicate(_)
-        | Error::TooLarge(_)
-        | Error::RateLimited { .. }
-        | Error::Internal(_) => Error::internal(error.to_string()),
-    }
 }
 
 /// Where in the statement the planner saw the fault.
@@ -312,7 +281,7 @@ fn io_by_reference(error: &std::io::Error) -> Option<Error> {
         return Some(Error::StorageFull("temporary rows of the query".to_owned()));
     }
     // The writer of spilled rows knows only I/O errors, and hands our refusal on inside one.
-    error.get_ref().and_then(|cause| ours_within(cause)).map(again)
+    error.get_ref().and_then(|cause| ours_within(cause)).map(Error::again)
 }
 
 fn external(cause: Box<dyn std::error::Error + Send + Sync>) -> Error {

@@ -20,7 +20,6 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Planned;
 use super::admission::Slot;
 use super::classify::classify;
 use super::deep::Deep;
@@ -67,9 +66,24 @@ impl Started {
     }
 }
 
+/// A plan, and what its session was set to.
+pub(super) struct Plan {
+    pub(super) state: Arc<SessionState>,
+    pub(super) plan: LogicalPlan,
+    /// It is optimised already, with its limit of rows in it.
+    pub(super) optimised: bool,
+}
+
+impl Plan {
+    /// One that was just made.
+    pub(super) fn new((state, plan): (SessionState, LogicalPlan)) -> Self {
+        Self { state: Arc::new(state), plan, optimised: false }
+    }
+}
+
 /// What is to be done.
 pub(super) struct Work {
-    pub(super) plan: BoxFuture<'static, Result<Planned>>,
+    pub(super) plan: BoxFuture<'static, Result<Plan>>,
     /// Rows that are wanted; one more is asked for, so that the stream knows whether there were more.
     pub(super) rows: Option<u64>,
     pub(super) resources: Resources,
@@ -108,8 +122,12 @@ async fn run(
 ) {
     let Work { plan, rows, resources, live, deadline: _, slot: _slot } = work;
     let begun = planners.run(async move {
-        let (state, plan) = plan.await?;
-        let task = Task { plan: with_limit(plan, rows).map_err(classify)?, state, resources, live };
+        let mut plan = plan.await?;
+        if !plan.optimised {
+            plan.plan = with_limit(plan.plan, rows).map_err(classify)?;
+        }
+        let Plan { state, plan, optimised } = plan;
+        let task = Task { plan, optimised, state, resources, live };
         let begun = task.begin(&task.state).await.map_err(classify)?;
         Ok((task, begun))
     });
@@ -137,7 +155,7 @@ async fn run(
 
 /// Asks for one row more than is handed out, so that the stream knows whether there were more, and operators can
 /// stop early.
-fn with_limit(plan: LogicalPlan, rows: Option<u64>) -> PlanResult<LogicalPlan> {
+pub(super) fn with_limit(plan: LogicalPlan, rows: Option<u64>) -> PlanResult<LogicalPlan> {
     match rows.and_then(|rows| usize::try_from(rows).ok()?.checked_add(1)) {
         Some(fetch) if !matches!(plan, LogicalPlan::Explain(_)) => {
             LogicalPlanBuilder::from(plan).limit(0, Some(fetch))?.build()
@@ -148,8 +166,9 @@ fn with_limit(plan: LogicalPlan, rows: Option<u64>) -> PlanResult<LogicalPlan> {
 
 /// A query with its plan.
 struct Task {
-    state: SessionState,
+    state: Arc<SessionState>,
     plan: LogicalPlan,
+    optimised: bool,
     resources: Resources,
     live: Arc<Live>,
 }
@@ -163,7 +182,11 @@ struct Begun {
 impl Task {
     /// Optimises the plan as the settings of `state` say, and starts it.
     async fn begin(&self, state: &SessionState) -> PlanResult<Begun> {
-        let plan = state.create_physical_plan(&self.plan).await?;
+        let plan = if self.optimised {
+            state.query_planner().create_physical_plan(&self.plan, state).await?
+        } else {
+            state.create_physical_plan(&self.plan).await?
+        };
         self.live.planned(Arc::clone(&plan));
         let source = execute_stream(Arc::clone(&plan), Arc::new(context(state, &self.resources)))?;
         Ok(Begun { plan, source })
@@ -173,7 +196,7 @@ impl Task {
     /// end.
     async fn again(&self, batches: &mpsc::Sender<Event>) -> Result<(), Failed> {
         self.live.retried();
-        let mut state = self.state.clone();
+        let mut state = self.state.as_ref().clone();
         let options = state.config_mut().options_mut();
         options.optimizer.prefer_hash_join = false;
         // Each sort keeps memory for its merge; many side by side would have too little to spill in good pieces.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use object_store::ObjectStore;
 use object_store::path::Path;
 
+use super::cache::Fill;
 use crate::catalog::manifest::{self, Manifest};
 use crate::catalog::record::VersionRecord;
 use crate::error::{Error, Result};
@@ -24,6 +25,8 @@ pub(super) struct Manifests {
 struct Kept {
     bytes_max: usize,
     bytes: usize,
+    hits: u64,
+    misses: u64,
     /// Counts uses; the smallest stamp is the one unused for longest.
     clock: u64,
     by_checksum: HashMap<String, Entry>,
@@ -59,6 +62,16 @@ impl Manifests {
         Ok(manifest)
     }
 
+    pub(super) fn fill(&self) -> Fill {
+        let kept = self.kept();
+        Fill {
+            entries: kept.by_checksum.len() as u64,
+            bytes: kept.bytes as u64,
+            hits: kept.hits,
+            misses: Some(kept.misses),
+        }
+    }
+
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         // Nothing is awaited while it is held.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
@@ -81,7 +94,11 @@ fn read(key: &Path, bytes: &[u8]) -> Result<Manifest> {
 
 impl Kept {
     fn get(&mut self, checksum: &str) -> Option<Arc<Manifest>> {
-        let entry = self.by_checksum.get_mut(checksum)?;
+        let Some(entry) = self.by_checksum.get_mut(checksum) else {
+            self.misses += 1;
+            return None;
+        };
+        self.hits += 1;
         self.by_stamp.remove(&entry.stamp);
         self.clock += 1;
         entry.stamp = self.clock;

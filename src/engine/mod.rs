@@ -13,7 +13,9 @@
 //! be forgotten by one. This stage must not know HTTP, formats, or how datasets are made.
 
 mod admission;
+mod ask;
 mod bind;
+mod cache;
 mod classify;
 mod deep;
 mod execute;
@@ -70,6 +72,8 @@ use futures::future::BoxFuture;
 use object_store::ObjectStore;
 
 pub use admission::AdmissionLimits;
+pub use ask::{Asked, Caches};
+pub use cache::{Answer, Body, Ended, Fill, Kept, Running as RunningAnswer};
 pub use explain::{Explanation, Join, Part, Scan};
 pub use list::QueryFilter;
 pub use parameter::{Parameter, ParameterType, Parameters};
@@ -84,15 +88,16 @@ use crate::catalog::store::HistoryStore;
 use crate::error::{Error, Result};
 use crate::tasks::Workers;
 use admission::Admission;
+use cache::{Plans, Results, Statements};
 use classify::classify;
 use deep::Deep;
-use execute::Work;
+use execute::{Plan, Work};
 use history::History;
 use manifests::Manifests;
 use planners::Planners;
 use reader::CheckedReaders;
 use resources::Pools;
-use running::Running;
+use running::{Run, Running};
 use session::Sessions;
 use stream::{Cuts, Deadline};
 use table::DatasetTable;
@@ -117,11 +122,12 @@ struct Inner {
     history: Arc<History>,
     planners: Arc<Planners>,
     workers: Workers,
+    statements: Statements,
+    plans: Plans,
+    /// None when none are to be kept.
+    results: Option<Results>,
     config: EngineConfig,
 }
-
-/// A plan, and the session it was made in.
-type Planned = (SessionState, LogicalPlan);
 
 impl Engine {
     /// An engine that reads from `objects` and nothing else, and keeps its history in `history`.
@@ -144,6 +150,12 @@ impl Engine {
             history,
             planners: Arc::new(Planners::new()),
             workers: Workers::start("query", config.threads, NICENESS)?,
+            statements: Statements::default(),
+            plans: Plans::new(config.plan_cache_bytes_max),
+            results: match config.result_cache_bytes_max {
+                0 => None,
+                bytes => Some(Results::new(bytes)?),
+            },
             config,
         })))
     }
@@ -155,7 +167,8 @@ impl Engine {
     /// or `TimedOut`.
     pub async fn run(&self, spec: QuerySpec) -> Result<QueryStream> {
         let (about, limits, engine) = (spec.about(), spec.limits, self.clone());
-        self.launch(about, limits, async move { engine.plan(&spec).await }.boxed()).await
+        let plan = async move { Ok(Plan::new(engine.plan(&spec).await?)) };
+        self.begin(about, limits, plan.boxed()).await
     }
 
     /// Plans `spec` and tells what it would cost. It waits for its turn like a query, and reads no row.
@@ -214,8 +227,8 @@ impl Engine {
     /// What is wrong with its expressions; `RateLimited`, `Unavailable`, `Cancelled`, `TimedOut` as a query.
     pub async fn stream(&self, frame: DataFrame, rows: Option<u64>, about: About) -> Result<QueryStream> {
         let limits = Limits { rows, result_bytes: None, deadline_ms: self.deadline_ms(None) };
-        let planned = frame.into_parts();
-        self.launch(about, limits, async move { Ok(planned) }.boxed()).await
+        let plan = Plan::new(frame.into_parts());
+        self.begin(about, limits, async move { Ok(plan) }.boxed()).await
     }
 
     /// The rows of a version: all columns or those named, in the given order.
@@ -286,19 +299,28 @@ impl Engine {
         u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Puts a query on the list, waits for its turn, and starts it.
-    async fn launch(
+    /// Puts a query on the list, and launches it.
+    async fn begin(
         &self,
         about: About,
         limits: Limits,
-        plan: BoxFuture<'static, Result<Planned>>,
+        plan: BoxFuture<'static, Result<Plan>>,
     ) -> Result<QueryStream> {
         let deadline = Deadline::after(Duration::from_millis(limits.deadline_ms));
-        let user = about.user_id.clone();
-        let mut run = self.0.running.begin(about)?;
+        self.launch(self.0.running.begin(about)?, limits, deadline, plan).await
+    }
+
+    /// Waits for the turn of a query, and starts it.
+    async fn launch(
+        &self,
+        mut run: Run,
+        limits: Limits,
+        deadline: Deadline,
+        plan: BoxFuture<'static, Result<Plan>>,
+    ) -> Result<QueryStream> {
         let live = Arc::clone(run.live());
         let starting = async {
-            let slot = self.0.admission.enter(&user).await?;
+            let slot = self.0.admission.enter(live.user_id()).await?;
             live.admitted();
             let resources = self.0.pools.share(live.peak())?;
             let live = Arc::clone(&live);
@@ -318,13 +340,13 @@ impl Engine {
     }
 
     /// A session with the tables of `spec`, and the plan of its statement.
-    async fn plan(&self, spec: &QuerySpec) -> Result<Planned> {
-        let statement = statement::parse(&spec.statement)?;
+    async fn plan(&self, spec: &QuerySpec) -> Result<(SessionState, LogicalPlan)> {
+        let statement = self.0.statements.parse(&spec.statement)?;
         let tables = spec.tables.iter().map(system::provide).collect::<Result<Vec<_>>>()?;
         let mut state = self.0.sessions.open(Some(spec.now), tables)?;
         session::set_time_zone(&mut state, &spec.time_zone)?;
         bind::check(&statement.parsed, &spec.parameters)?;
-        let plan = bind::plan(&state, statement.parsed, &spec.parameters).await?;
+        let plan = bind::plan(&state, statement.parsed.clone(), &spec.parameters).await?;
         session::check_read_only(&plan)?;
         Ok((state, plan))
     }

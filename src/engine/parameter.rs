@@ -24,7 +24,7 @@ pub type Parameters = BTreeMap<String, Parameter>;
 const DATETIME_FORMS: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
 
 /// A type that a value can have, by the name that columns of it have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum ParameterType {
     Bool,
@@ -251,7 +251,7 @@ fn decimal(text: &str, precision: u8, scale: u8) -> Option<String> {
 }
 
 /// A value, or a list of values, for one name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Parameter {
     /// `None` when all there is is NULL.
     data_type: Option<ParameterType>,
@@ -259,7 +259,7 @@ pub struct Parameter {
 }
 
 /// In canonical form; `None` is NULL.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Values {
     One(Option<String>),

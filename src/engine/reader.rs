@@ -24,6 +24,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 use crate::catalog::manifest::{DataFile, Manifest};
 use crate::error::{Error, Result};
 use crate::storage;
+use crate::telemetry::FOOTER_CACHE;
 
 /// Bytes that are read for the footer at first when no setting says how many.
 const END_BYTES: u64 = 64 << 10;
@@ -135,8 +136,10 @@ impl CheckedReader {
             let kept = kept.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>()?;
             Some(Arc::clone(kept.parquet_metadata()))
         }) {
+            metrics::counter!(FOOTER_CACHE, "use" => "hit").increment(1);
             return Ok(kept);
         }
+        metrics::counter!(FOOTER_CACHE, "use" => "miss").increment(1);
         let read = Arc::new(self.read_metadata().await?);
         let entry = CachedParquetMetaData::new(Arc::clone(&read));
         self.footers.put(&object.location, CachedFileMetadataEntry::new(object.clone(), Arc::new(entry)));

@@ -42,9 +42,11 @@ impl Engine {
         request: Request,
         now: Timestamp,
     ) -> Result<QuerySpec> {
-        let (text, statement) = macros::parse(macros, principal, request.statement).await?;
+        let (text, statement) =
+            macros::parse(&self.0.statements, macros, principal, request.statement).await?;
         deep::on_deep_stack(|| bind::check(&statement.parsed, &request.parameters))?;
-        let (own, named): (Vec<_>, Vec<_>) = statement.tables.into_iter().partition(|table| table.system);
+        let tables = statement.tables.iter().cloned();
+        let (own, named): (Vec<_>, Vec<_>) = tables.partition(|table| table.system);
         let records = lookup(datasets, principal, &named).await?;
         if let (Some(AsOf::Number(number)), true) = (request.as_of, distinct(&records) != 1) {
             return Err(Error::invalid_field(

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::runtime_env::RuntimeEnv;
 
 use super::EngineConfig;
@@ -39,6 +40,11 @@ impl Pools {
             memory_per_query: config.memory_per_query_bytes_max,
             spill_per_query: config.spill_per_query_bytes_max,
         })
+    }
+
+    /// What is kept of the ends of files.
+    pub(super) fn footers(&self) -> Arc<FileMetadataCache> {
+        self.base.cache_manager.get_file_metadata_cache()
     }
 
     /// What one query gets.

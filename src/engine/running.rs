@@ -16,10 +16,10 @@ use super::memory::Peak;
 use super::report;
 use super::spec::About;
 use super::stream::{Deadline, Progress};
-use crate::catalog::record::{QueryFailure, QueryOutcome, QueryRecord};
+use crate::catalog::record::{CacheUse, QueryFailure, QueryOutcome, QueryRecord};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
-use crate::ids::QueryId;
+use crate::ids::{QueryId, UserId};
 use crate::telemetry::{QUERIES, QUERY_DURATION, QUERY_QUEUE_DURATION};
 
 /// All queries that are being answered. Clones are the same list.
@@ -45,6 +45,7 @@ pub(super) struct Live {
     planned_us: AtomicU64,
     plan: OnceLock<Arc<dyn ExecutionPlan>>,
     retried: OnceLock<()>,
+    cache: OnceLock<CacheUse>,
 }
 
 /// Holds a query in the list; dropped, it is in the history.
@@ -79,6 +80,7 @@ impl Running {
             planned_us: AtomicU64::new(0),
             plan: OnceLock::new(),
             retried: OnceLock::new(),
+            cache: OnceLock::new(),
             about,
         });
         match self.live().entry(live.about.query_id.clone()) {
@@ -121,6 +123,10 @@ impl Live {
         &self.about.query_id
     }
 
+    pub(super) fn user_id(&self) -> &UserId {
+        &self.about.user_id
+    }
+
     pub(super) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
@@ -148,6 +154,11 @@ impl Live {
     /// It ran out of memory and runs again in another way.
     pub(super) fn retried(&self) {
         let _ = self.retried.set(());
+    }
+
+    /// How the cache was used; what is said first counts.
+    pub(super) fn used_cache(&self, cache: CacheUse) {
+        let _ = self.cache.set(cache);
     }
 
     /// Waits for `work`, but neither beyond the deadline nor after somebody cancelled.
@@ -193,7 +204,7 @@ impl Live {
                 .then(|| Timestamp::from_micros(about.asked_at.micros().saturating_add_unsigned(total_us))),
             outcome,
             failure,
-            cache: about.cache,
+            cache: self.cache.get().copied().unwrap_or(about.cache),
             total_us,
             queue_us: if admitted_us == 0 { total_us } else { admitted_us },
             plan_us: planned_us.saturating_sub(admitted_us),

@@ -50,6 +50,10 @@ pub struct EngineConfig {
     pub deadline: Duration,
     /// Parquet footers that are kept.
     pub footer_cache_bytes_max: usize,
+    /// Encoded results that are kept; 0 keeps none.
+    pub result_cache_bytes_max: usize,
+    /// Optimised plans that are kept.
+    pub plan_cache_bytes_max: usize,
     /// Manifests that are kept.
     pub manifest_cache_bytes_max: usize,
     /// The zone of timestamps without one, such as `UTC` or `Asia/Tokyo`.
@@ -80,6 +84,8 @@ impl EngineConfig {
             batch_rows: 8192,
             deadline: Duration::from_secs(300),
             footer_cache_bytes_max: 256 << 20,
+            result_cache_bytes_max: 256 << 20,
+            plan_cache_bytes_max: 32 << 20,
             manifest_cache_bytes_max: 64 << 20,
             time_zone: "UTC".to_owned(),
         }

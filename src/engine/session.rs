@@ -16,6 +16,7 @@ use datafusion::execution::{FunctionRegistry as _, SessionStateBuilder};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::{LogicalPlan, Signature, Volatility};
 use datafusion::prelude::SessionConfig;
+use quick_cache::sync::Cache;
 
 use super::classify::classify;
 use super::functions::{self, Bounding, Budget};
@@ -30,10 +31,16 @@ use crate::error::Result;
 const CATALOG: &str = "shirabe";
 const SCHEMA: &str = "datasets";
 
+/// Time zones for which a session is kept.
+const PLANNERS_MAX: usize = 32;
+
 /// Makes sessions.
 #[derive(Debug)]
 pub(super) struct Sessions {
     template: SessionState,
+    /// What turns a plan that was kept into operators, by time zone. It knows no tables and no time: such a plan holds
+    /// its own and asks for none.
+    planners: Cache<String, Arc<SessionState>>,
 }
 
 impl Sessions {
@@ -73,7 +80,24 @@ impl Sessions {
             .with_physical_optimizer_rule(Arc::new(WindowMemory))
             .with_physical_optimizer_rule(Arc::new(Yielding))
             .build();
-        Self { template }
+        Self { template, planners: Cache::new(PLANNERS_MAX) }
+    }
+
+    /// A session without tables and without a time. What a query's functions make is counted in its session, so
+    /// only plans that call none share one.
+    pub(super) fn planner(&self, time_zone: &str, calls_functions: bool) -> Result<Arc<SessionState>> {
+        let shared = self.planners.get_or_insert_with(time_zone, || -> Result<_> {
+            let mut state = self.open(None, [])?;
+            set_time_zone(&mut state, time_zone)?;
+            Ok(Arc::new(state))
+        })?;
+        if !calls_functions {
+            return Ok(shared);
+        }
+        let mut own = shared.as_ref().clone();
+        own.config_mut().options_mut().extensions.insert(Budget::default());
+        own.execution_props_mut().config_options = Some(Arc::clone(own.config_options()));
+        Ok(Arc::new(own))
     }
 
     /// Whether a call of `function` can differ from one time to the next. One that is not known may.

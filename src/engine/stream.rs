@@ -15,6 +15,7 @@ use futures::{Stream, StreamExt as _};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
+use super::cache::Ended;
 use super::execute::Started;
 use super::running::Run;
 use crate::error::{Error, Result};
@@ -106,6 +107,14 @@ impl Progress {
 
     pub(super) fn encode_us(&self) -> u64 {
         self.encode_us.load(Ordering::Relaxed)
+    }
+
+    /// The rows were there, and their encoding has `bytes` bytes.
+    pub(super) fn kept(&self, ended: Ended, bytes: u64) {
+        self.rows.store(ended.rows, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.truncated.store(ended.truncated, Ordering::Release);
+        self.touch();
     }
 
     fn count(&self, batch: &RecordBatch) {

@@ -54,6 +54,17 @@ impl DatasetTable {
         Ok(Self { manifest, schema, stats, objects: runtime::objects_url()? })
     }
 
+    /// About how many bytes it holds beside its manifest.
+    pub(super) fn byte_estimate(&self) -> u64 {
+        const COLUMN_STATISTICS_BYTES: u64 = 384;
+        (self.stats.len() * self.schema.fields().len()) as u64 * COLUMN_STATISTICS_BYTES
+    }
+
+    /// The version that it is.
+    pub(super) fn manifest(&self) -> &Arc<Manifest> {
+        &self.manifest
+    }
+
     /// The files that may hold rows that pass all `filters`, by their statistics.
     fn files(&self, session: &dyn Session, filters: &[Expr]) -> PlanResult<Vec<PartitionedFile>> {
         let keep = self.prune(session, filters);

@@ -7,7 +7,7 @@ use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, TableFactor, Visit as _, Visitor};
 
 use super::session::Sessions;
-use super::{Engine, QuerySpec, deep, statement};
+use super::{Engine, QuerySpec, deep};
 use crate::error::Result;
 
 impl Engine {
@@ -20,7 +20,7 @@ impl Engine {
         if !spec.reads_only_versions() {
             return Ok(true);
         }
-        let statement = statement::parse(&spec.statement)?;
+        let statement = self.0.statements.parse(&spec.statement)?;
         Ok(deep::on_deep_stack(|| match &statement.parsed {
             Parsed::Statement(query) => query.visit(&mut Calls(&self.0.sessions)).is_break(),
             // A plan tells of the machine as well.

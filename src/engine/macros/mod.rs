@@ -20,7 +20,10 @@ mod splice;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use self::scope::Known;
+use super::cache::Statements;
 use super::deep;
 use super::statement::{self, Statement};
 use crate::auth::{Action, Object, Principal, authorize};
@@ -33,11 +36,12 @@ use crate::error::Result;
 /// # Errors
 /// As [`statement::parse`]; `InvalidSql` for a call that does not fit its macro, `OverLimit` for what grows too large.
 pub(super) async fn parse(
+    statements: &Statements,
     store: &dyn MacroStore,
     principal: &Principal,
     text: String,
-) -> Result<(String, Statement)> {
-    let statement = statement::parse(&text)?;
+) -> Result<(String, Arc<Statement>)> {
+    let statement = statements.parse(&text)?;
     let called = deep::on_deep_stack(|| statement::query(&statement.parsed).map(calls::of_query))?;
     if called.is_empty() {
         return Ok((text, statement));
@@ -53,6 +57,6 @@ pub(super) async fn parse(
     }
     let text =
         deep::on_deep_stack(|| splice::written_out(&text, statement::query(&statement.parsed)?, &known))?;
-    let statement = statement::parse(&text)?;
+    let statement = statements.parse(&text)?;
     Ok((text, statement))
 }

@@ -10,6 +10,7 @@ use crate::catalog::store::sqlite::SqliteStore;
 use crate::catalog::store::{MacroStore, Stores};
 use crate::clock::Timestamp;
 use crate::engine::Request;
+use crate::engine::cache::Statements;
 use crate::engine::testing::{Fixture, text};
 use crate::error::{Code, Result};
 use crate::ids::{MacroId, QueryId, UserId};
@@ -81,7 +82,9 @@ impl World {
 
     /// The statement with its macros written out.
     async fn written(&self, statement: &str) -> Result<String> {
-        parse(self.macros(), &self.ana, statement.to_owned()).await.map(|(text, _)| text)
+        parse(&Statements::default(), self.macros(), &self.ana, statement.to_owned())
+            .await
+            .map(|(text, _)| text)
     }
 
     async fn ask(&self, statement: &str) -> Result<Vec<String>> {
@@ -170,7 +173,8 @@ async fn own_macros_come_before_shared_ones() {
     assert_eq!(world.ask("select rate()").await.unwrap(), ["100"]);
     assert_eq!(world.ask("select priced(7)").await.unwrap(), ["7"], "a shared macro sees shared ones");
     let other = Principal { user_id: UserId::random(), ..world.ana.clone() };
-    let (text, _) = parse(world.macros(), &other, "select rate() r".to_owned()).await.unwrap();
+    let (text, _) =
+        parse(&Statements::default(), world.macros(), &other, "select rate() r".to_owned()).await.unwrap();
     assert_eq!(text, "select 1 r", "one's own are nobody else's");
 }
 
@@ -316,9 +320,11 @@ async fn the_store_is_asked_only_for_functions_that_are_not_built_in() {
     for statement in
         ["select 1", "select sum(x), abs(max(y)), normalize_ja('a') from t", "select unnest([1])"]
     {
-        parse(stores.as_ref(), &world.ana, statement.to_owned()).await.unwrap();
+        parse(&Statements::default(), stores.as_ref(), &world.ana, statement.to_owned()).await.unwrap();
     }
-    let error = parse(stores.as_ref(), &world.ana, "select f(1)".to_owned()).await.unwrap_err();
+    let error = parse(&Statements::default(), stores.as_ref(), &world.ana, "select f(1)".to_owned())
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), Code::ServiceUnavailable);
 }
 

@@ -11,6 +11,7 @@ use super::envelope::Reply;
 use super::error::{ApiError, ApiResult, ErrorReply};
 use super::extract::Caller;
 use super::state::AppState;
+use crate::engine::Caches;
 use crate::error::Error;
 
 /// Looks at the parts that the service stands on. The composition root implements it, because only it
@@ -34,6 +35,7 @@ pub struct HealthReport {
     /// Queries, previews and exports that are planned or not read to their end.
     pub running_query_count: Option<u64>,
     pub running_import_count: Option<u64>,
+    pub caches: Caches,
 }
 
 /// Whether one part answers.

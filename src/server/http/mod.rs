@@ -18,6 +18,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+mod answer;
 mod auth;
 mod client_address;
 mod context;

@@ -8,13 +8,13 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::context;
 use super::error::{ApiResult, ErrorReply};
 use super::etag::Etag;
 use super::extract::{ApiJson, ApiQuery, Caller};
 use super::parameters::{self, ParametersBody};
 use super::state::AppState;
 use super::stream::{self, Answer, FormatQuery};
+use super::{answer, context};
 use crate::encode::Format;
 use crate::engine::Request;
 use crate::error::{Error, Result};
@@ -111,7 +111,8 @@ fn named(sql: String) -> Request {
 
 /// Run a statement and stream its rows in the format of `Accept` or `?format=`.
 ///
-/// The header `X-Query-Id` names the run. A failure after the first byte is told by the format: JSON ends
+/// The header `X-Query-Id` names the query, and `X-Cache` says where its answer came from: `hit` (it was kept, or an
+/// equal query made it meanwhile), `miss`, or `bypass`. A failure after the first byte is told by the format: JSON ends
 /// with `"complete": false` and the error, NDJSON with an `error` line; of Arrow, CSV and Parquet the
 /// transfer breaks.
 #[utoipa::path(post, path = "/api/query", tag = "query", params(FormatQuery), request_body = QueryBody,
@@ -129,15 +130,15 @@ pub(super) async fn query(
 ) -> ApiResult<Response> {
     let form = form.form(&headers, Format::Json)?;
     let request = body.request()?;
+    let use_cache = request.use_cache;
     let spec = app
         .engine
         .resolve(app.catalog.as_ref(), app.macros.store(), &principal, request, app.clock.now())
         .await?;
     let query_id = Some(spec.query_id.clone());
-    let rows = app.engine.run(spec).await?;
     let trailers = stream::reads_trailers(&headers);
     let answer = Answer { form, query_id, file_name: None, trailers };
-    Ok(stream::respond(rows, answer).await?)
+    Ok(answer::respond(&app, spec, use_cache, answer).await?)
 }
 
 /// The same by GET, for links, spreadsheets and programs that keep answers.
@@ -162,6 +163,7 @@ pub(super) async fn ask(
 ) -> ApiResult<Response> {
     let form = form.form(&headers, Format::Json)?;
     let request = question.request(&pairs)?;
+    let use_cache = request.use_cache;
     let spec = app
         .engine
         .resolve(app.catalog.as_ref(), app.macros.store(), &principal, request, app.clock.now())
@@ -179,10 +181,9 @@ pub(super) async fn ask(
         response
     } else {
         let query_id = Some(spec.query_id.clone());
-        let rows = app.engine.run(spec).await?;
         let trailers = stream::reads_trailers(&headers);
         let answer = Answer { form, query_id, file_name: None, trailers };
-        stream::respond(rows, answer).await?
+        answer::respond(&app, spec, use_cache, answer).await?
     };
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Authorization"));

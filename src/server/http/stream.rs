@@ -156,10 +156,15 @@ pub(super) async fn respond(rows: QueryStream, answer: Answer) -> Result<Respons
         (false, true) => with_trailers(body, Arc::clone(&progress)),
         (false, false) => Response::new(Body::from_stream(body)),
     };
-    let headers = response.headers_mut();
     if whole {
-        headers.extend(outcome(&progress));
+        response.headers_mut().extend(outcome(progress.rows(), progress.truncated()));
     }
+    headers_of(answer, response.headers_mut());
+    Ok(response)
+}
+
+/// What every answer with rows says of itself.
+pub(super) fn headers_of(answer: Answer, headers: &mut HeaderMap) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.form.content_type()));
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
     if let Some(id) = answer.query_id.and_then(|id| HeaderValue::from_str(id.as_str()).ok()) {
@@ -168,13 +173,12 @@ pub(super) async fn respond(rows: QueryStream, answer: Answer) -> Result<Respons
     if let Some(name) = answer.file_name {
         headers.insert(header::CONTENT_DISPOSITION, attachment(&name, answer.form.format.extension()));
     }
-    Ok(response)
 }
 
-type Batches = BoxStream<'static, Result<RecordBatch>>;
+pub(super) type Batches = BoxStream<'static, Result<RecordBatch>>;
 
 /// The first batches, and the others, if there are more than are worth waiting for.
-async fn begin(mut batches: Batches) -> Result<(Vec<RecordBatch>, Option<Batches>)> {
+pub(super) async fn begin(mut batches: Batches) -> Result<(Vec<RecordBatch>, Option<Batches>)> {
     let (mut first, mut bytes) = (Vec::new(), 0);
     let mut patience = pin!(tokio::time::sleep(PATIENCE));
     while bytes < SMALL_BYTES {
@@ -194,7 +198,7 @@ async fn begin(mut batches: Batches) -> Result<(Vec<RecordBatch>, Option<Batches
 }
 
 /// A body whose rows are all there.
-async fn held(mut body: BoxStream<'static, Result<Bytes>>) -> Result<Bytes> {
+pub(super) async fn held(mut body: BoxStream<'static, Result<Bytes>>) -> Result<Bytes> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.try_next().await? {
         bytes.extend_from_slice(&frame);
@@ -203,17 +207,18 @@ async fn held(mut body: BoxStream<'static, Result<Bytes>>) -> Result<Bytes> {
 }
 
 /// A body that tells after its end what only then is known.
-fn with_trailers(body: BoxStream<'static, Result<Bytes>>, progress: Arc<Progress>) -> Response {
-    let end = futures::stream::once(async move { Ok(Frame::trailers(outcome(&progress))) });
+pub(super) fn with_trailers(body: BoxStream<'static, Result<Bytes>>, progress: Arc<Progress>) -> Response {
+    let end = async move { Ok(Frame::trailers(outcome(progress.rows(), progress.truncated()))) };
+    let end = futures::stream::once(end);
     let mut response = Response::new(Body::new(StreamBody::new(body.map_ok(Frame::data).chain(end))));
     response.headers_mut().insert(header::TRAILER, TRAILERS);
     response
 }
 
 /// How a result that ended well did end.
-fn outcome(progress: &Progress) -> HeaderMap {
-    let truncated = HeaderValue::from_static(if progress.truncated() { "true" } else { "false" });
-    HeaderMap::from_iter([(ROW_COUNT, HeaderValue::from(progress.rows())), (TRUNCATED, truncated)])
+pub(super) fn outcome(rows: u64, truncated: bool) -> HeaderMap {
+    let truncated = HeaderValue::from_static(if truncated { "true" } else { "false" });
+    HeaderMap::from_iter([(ROW_COUNT, HeaderValue::from(rows)), (TRUNCATED, truncated)])
 }
 
 /// `attachment` with the name in the form of RFC 6266: percent-encoded UTF-8, so that no character of it

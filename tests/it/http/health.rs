@@ -30,6 +30,7 @@ async fn the_state_of_each_part_is_told_to_who_signed_in() {
     assert_eq!(
         fields(&detail),
         [
+            "caches",
             "dataset_count",
             "free_disk_bytes",
             "running_import_count",

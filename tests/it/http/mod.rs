@@ -8,6 +8,7 @@ mod accounts;
 mod ask;
 mod auth;
 mod bad_input;
+mod cache;
 mod datasets;
 mod document;
 mod export;

@@ -41,7 +41,8 @@ impl AsyncDB for EngineDoor {
         let state = &self.0.state;
         let request = Request::new(QueryId::random(), sql);
         let (catalog, now) = (state.catalog.as_ref(), state.clock.now());
-        let spec = state.engine.resolve(catalog, &Principal::operator(), request, now).await?;
+        let spec =
+            state.engine.resolve(catalog, state.macros.store(), &Principal::operator(), request, now).await?;
         let rows = state.engine.run(spec).await?;
         let types =
             rows.schema().fields().iter().map(|field| Kind::of(&type_name(field.data_type()))).collect();

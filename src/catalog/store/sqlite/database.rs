@@ -76,6 +76,20 @@ impl Database {
         self.run(Access::Read, job).await
     }
 
+    /// The same for a `job` that reads a few rows by their keys: at once and on this thread, when a connection is
+    /// free. Every request does this to know its caller. It takes microseconds; to hand it to another thread and
+    /// back takes longer, and milliseconds while queries keep all processors busy.
+    pub(super) async fn read_few<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        match self.0.readers.permits.try_acquire() {
+            Ok(_permit) => self.run_blocking(Access::Read, job).map_err(|error| self.name_file(error)),
+            Err(_) => self.read(job).await,
+        }
+    }
+
     /// Runs `job` in a transaction that no other writer shares. It is on the disk when this returns
     /// `Ok`, and leaves nothing behind when `job` fails.
     pub(super) async fn write<T, F>(&self, job: F) -> Result<T, StoreError>

@@ -29,7 +29,7 @@ impl DatasetStore for SqliteStore {
     async fn lookup(&self, ids: &[DatasetId], names: &[NameKey]) -> Result<Vec<DatasetRecord>, StoreError> {
         let (ids, names) = (ids.to_vec(), names.to_vec());
         self.database
-            .read(move |tx| {
+            .read_few(move |tx| {
                 let by_id = ids.iter().map(|id| ("select doc from datasets where id = ?", id.as_str()));
                 let by_name =
                     names.iter().map(|name| ("select doc from datasets where name_key = ?", name.as_str()));

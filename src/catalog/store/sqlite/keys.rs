@@ -17,7 +17,7 @@ impl KeyStore for SqliteStore {
     async fn get(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
         let id = id.clone();
         self.database
-            .read(move |tx| doc::query_one(tx, "select doc from api_keys where id = ?", [id.as_str()]))
+            .read_few(move |tx| doc::query_one(tx, "select doc from api_keys where id = ?", [id.as_str()]))
             .await
     }
 

@@ -25,7 +25,9 @@ impl TokenStore for SqliteStore {
     async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError> {
         let jti = jti.to_owned();
         let sql = "select exists (select 1 from revoked_tokens where jti = ?)";
-        self.database.read(move |tx| Ok(tx.prepare_cached(sql)?.query_row([jti], |row| row.get(0))?)).await
+        self.database
+            .read_few(move |tx| Ok(tx.prepare_cached(sql)?.query_row([jti], |row| row.get(0))?))
+            .await
     }
 
     async fn forget_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -23,7 +23,7 @@ impl UserStore for SqliteStore {
     async fn lookup(&self, ids: &[UserId]) -> Result<Vec<UserRecord>, StoreError> {
         let ids = doc::write(&ids)?;
         let sql = "select doc from users where id in (select value from json_each(?))";
-        self.database.read(move |tx| doc::query(tx, sql, [ids])).await
+        self.database.read_few(move |tx| doc::query(tx, sql, [ids])).await
     }
 
     async fn by_email(&self, email: &str) -> Result<Option<UserRecord>, StoreError> {
