@@ -261,7 +261,8 @@ impl Engine {
     pub fn sort(&self, schema: SchemaRef, input: Batches, columns: &[String]) -> Result<Batches> {
         let state = self.0.sessions.open(None, [])?;
         let context = execute::context(&state, &self.0.pools.for_import()?);
-        sort::sort(Arc::new(context), schema, input, columns)
+        let config = context.session_config().clone().with_batch_size(sort::BATCH_ROWS);
+        sort::sort(Arc::new(context.with_session_config(config)), schema, input, columns)
     }
 
     /// Queries, previews and exports that are being answered at this moment: waiting, planned, or not read to

@@ -10,6 +10,10 @@ use super::memory::{self, Peak, Whole};
 use super::spill::SpillSpace;
 use crate::error::Result;
 
+/// Memory of a sort of an import. An import needs as much again to encode what comes out of it, and more would hardly
+/// make it faster: rows that do not fit are written and read once, whatever their part is.
+const IMPORT_MEMORY_BYTES_MAX: usize = 256 << 20;
+
 /// Memory and disk of all queries.
 #[derive(Debug)]
 pub(super) struct Pools {
@@ -52,9 +56,9 @@ impl Pools {
         self.of(self.memory_per_query, self.spill_per_query, peak)
     }
 
-    /// What a sort of an import gets: as much memory as a query and all the disk there is.
+    /// What a sort of an import gets: some memory, and all the disk there is.
     pub(super) fn for_import(&self) -> Result<Resources> {
-        self.of(self.memory_per_query, u64::MAX, Peak::default())
+        self.of(self.memory_per_query.min(IMPORT_MEMORY_BYTES_MAX), u64::MAX, Peak::default())
     }
 
     fn of(&self, memory: usize, spill: u64, peak: Peak) -> Result<Resources> {

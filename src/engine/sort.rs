@@ -27,6 +27,10 @@ use crate::error::{Error, Result};
 /// What `ORDER BY` means when nothing else is said, so that a query can use the order of the files.
 pub(super) const ASCENDING: SortOptions = SortOptions { descending: false, nulls_first: false };
 
+/// Rows of a batch while it is sorted. Merging holds two batches of each run, so small ones let it merge all runs of a
+/// large import at once; with those of queries it would have to write most rows a second time.
+pub(super) const BATCH_ROWS: usize = 2048;
+
 /// Batches as they come and go.
 pub type Batches = BoxStream<'static, Result<RecordBatch>>;
 

@@ -1,5 +1,7 @@
 //! A block of text cells: what CSV, NDJSON and XLSX all become before types are found or applied.
 
+use std::ops::Range;
+
 use super::error::{BadKind, BadRow};
 
 /// What the format says about a cell, beyond its text. CSV says nothing: all is `Plain`.
@@ -41,13 +43,13 @@ impl Cells {
         self.rows.push(Row { line, start: offset(start), end: offset(end) });
     }
 
-    /// The cells of one column as bytes, row by row, with what the format says of each.
-    pub(super) fn column(&self, column: usize) -> impl Iterator<Item = (&[u8], Kind)> {
-        let (bytes, columns) = (self.text.as_bytes(), self.columns.max(1));
-        let fields = self.fields.get(column..).unwrap_or_default().iter().step_by(columns);
-        let kinds = self.kinds.get(column..).unwrap_or_default().iter().step_by(columns);
-        let kinds = kinds.copied().chain(std::iter::repeat(Kind::Plain));
-        fields.zip(kinds).map(move |((start, end), kind)| (&bytes[*start as usize..*end as usize], kind))
+    /// Where the cells of one column stand in `text`, row by row.
+    #[inline]
+    pub(super) fn column(&self, column: usize) -> impl Iterator<Item = Range<usize>> {
+        self.fields.chunks_exact(self.columns.max(1)).map(move |row| {
+            let (start, end) = row[column];
+            start as usize..end as usize
+        })
     }
 
     /// The cell's text.

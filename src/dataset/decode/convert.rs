@@ -1,5 +1,6 @@
 //! Turns a block of text cells into an Arrow batch, column by column.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::{
@@ -136,51 +137,48 @@ impl View<'_> {
         parse: impl Fn(&[u8]) -> Option<T::Native>,
     ) -> PrimitiveArray<T> {
         let mut builder = PrimitiveBuilder::<T>::with_capacity(self.cells.rows.len());
-        self.each(|_, text| match text {
-            None => {
-                builder.append_null();
-                true
-            }
-            Some(text) => {
-                let value = parse(text);
-                builder.append_option(value);
-                value.is_some()
-            }
+        let bytes = self.cells.text.as_bytes();
+        self.each(|cell| {
+            let value = cell.clone().and_then(|cell| parse(&bytes[cell]));
+            builder.append_option(value);
+            cell.is_none() || value.is_some()
         });
         builder.finish()
     }
 
     fn booleans(&mut self) -> BooleanArray {
         let mut builder = BooleanBuilder::with_capacity(self.cells.rows.len());
-        self.each(|_, text| {
-            let value = text.and_then(values::boolean);
+        let bytes = self.cells.text.as_bytes();
+        self.each(|cell| {
+            let value = cell.clone().and_then(|cell| values::boolean(&bytes[cell]));
             builder.append_option(value);
-            text.is_none() || value.is_some()
+            cell.is_none() || value.is_some()
         });
         builder.finish()
     }
 
     fn strings(&mut self) -> arrow::array::StringArray {
         let cells = self.cells;
-        let bytes = cells.text.len() / cells.columns.max(1);
+        let bytes = cells.column(self.index).map(|cell| cell.len()).sum();
         let mut builder = StringBuilder::with_capacity(cells.rows.len(), bytes);
-        let index = self.index;
-        self.each(|row, text| {
-            builder.append_option(text.map(|_| cells.get(row, index)));
+        self.each(|cell| {
+            builder.append_option(cell.map(|cell| &cells.text[cell]));
             true
         });
         builder.finish()
     }
 
-    /// Gives `take` every row and its cell, `None` for null, and notes the rows where it answers `false`.
+    /// Gives `take` every cell's place in the text, `None` for null, and notes the rows where it answers `false`.
     #[inline]
-    fn each(&mut self, mut take: impl FnMut(usize, Option<&[u8]>) -> bool) {
-        let cells = self.cells;
-        for (row, (text, kind)) in cells.column(self.index).enumerate() {
-            let cell = (kind != Kind::Null && !self.plan.nulls.has(text)).then_some(text);
-            let fits =
-                take(row, cell) && (cell.is_none() || self.loose || written_as(kind, self.column_type));
-            if !fits {
+    fn each(&mut self, mut take: impl FnMut(Option<Range<usize>>) -> bool) {
+        let (cells, nulls) = (self.cells, &self.plan.nulls);
+        let bytes = cells.text.as_bytes();
+        let all_plain = cells.kinds.is_empty();
+        for (row, cell) in cells.column(self.index).enumerate() {
+            let kind = if all_plain { Kind::Plain } else { cells.kind(row, self.index) };
+            let null = kind == Kind::Null || nulls.has(&bytes[cell.clone()]);
+            let written_so = all_plain || null || self.loose || written_as(kind, self.column_type);
+            if !take((!null).then_some(cell)) || !written_so {
                 self.missed.push(row);
             }
         }

@@ -45,7 +45,34 @@ pub(super) fn midnight(days: i32) -> i64 {
     i64::from(days) * MICROS_PER_DAY
 }
 
+#[inline]
 fn date_prefix(text: &[u8], loose: bool) -> Option<(i32, &[u8])> {
+    if let Some((date, rest)) = text.split_first_chunk::<10>()
+        && let Some((year, month, day)) = plain_date(*date)
+    {
+        return Some((days(year, month, day)?, rest));
+    }
+    any_date_prefix(text, loose)
+}
+
+/// `YYYY-MM-DD`, which most files have: all eight digits and two dashes looked at together. `None` for all else.
+#[inline]
+fn plain_date(text: [u8; 10]) -> Option<(u32, u32, u32)> {
+    const FORM: u64 = u64::from_le_bytes(*b"0000-00-");
+    // Added to a byte, sets its highest bit when a digit is above 9, or when a dash differs from itself.
+    const BEYOND: u64 = u64::from_le_bytes([0x76, 0x76, 0x76, 0x76, 0x7F, 0x76, 0x76, 0x7F]);
+    const HIGHEST: u64 = 0x8080_8080_8080_8080;
+    let [y1, y2, y3, y4, dash, m1, m2, second_dash, d1, d2] = text;
+    let digits = u64::from_le_bytes([y1, y2, y3, y4, dash, m1, m2, second_dash]) ^ FORM;
+    if (digits.wrapping_add(BEYOND) | digits) & HIGHEST != 0 {
+        return None;
+    }
+    // In each byte now ten times the digit there and the digit after it.
+    let [century, _, year, _, _, month, ..] = (digits * 10 + (digits >> 8)).to_le_bytes();
+    Some((u32::from(century) * 100 + u32::from(year), u32::from(month), two(d1, d2)?))
+}
+
+fn any_date_prefix(text: &[u8], loose: bool) -> Option<(i32, &[u8])> {
     match text {
         [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, rest @ ..]
             if !loose || d2.is_ascii_digit() && m2.is_ascii_digit() =>

@@ -139,7 +139,8 @@ pub(super) fn text_encoding(
                 let place = TextEncoding::Utf8.first_fault(&sample.bytes, true).unwrap_or(0);
                 let line = 1 + sample.bytes[..place].iter().filter(|byte| **byte == b'\n').count() as u64;
                 let reason =
-                    "the text is neither UTF-8 nor UTF-16, Shift_JIS or EUC-JP; name its encoding".to_owned();
+                    "its encoding has to be named: the text is no UTF-8, UTF-16, Shift_JIS or EUC-JP"
+                        .to_owned();
                 Err(DecodeError::Encoding { offset: place as u64, line, reason })
             }
         },

@@ -30,6 +30,7 @@ mod infer;
 mod inspect;
 mod ipc;
 mod limits;
+mod marks;
 mod ndjson;
 mod options;
 mod parquet;

@@ -1,13 +1,12 @@
 //! Splits decoded CSV records into cells.
 
-use memchr::{memchr, memchr_iter};
-
 use super::{
     cells::{Cells, offset},
     cut,
     error::{BadKind, BadRow, LimitName},
     grammar::Grammar,
     limits::DecodeLimits,
+    marks::{Closing, Marks},
 };
 
 /// Appends the records of `text` to `cells`, which must hold `text` from byte `base` of its own text on.
@@ -24,254 +23,319 @@ pub(super) fn tokenise(
 ) {
     // Taken out while fields are added, because unescaped text is added behind it.
     let text = std::mem::take(&mut cells.text);
-    let mut work = Work {
-        bytes: text.as_bytes(),
-        marks: Marks::new(text.as_bytes(), base, grammar),
-        grammar,
+    let mut rows = Rows {
+        fields: Fields::new(text.as_bytes(), base, grammar),
         field_bytes: limits.field_bytes,
         record_bytes: limits.record_bytes,
+        filled: cells.fields.len(),
         line: first_line,
-        unescaped: String::new(),
     };
     let mut position = base;
     while position < text.len() {
-        position = work.record(position, cells, bad);
+        position = rows.record(position, cells, bad);
     }
-    let unescaped = work.unescaped;
+    cells.fields.truncate(rows.filled);
+    let unescaped = rows.fields.unescaped;
     cells.text = text;
     cells.text.push_str(&unescaped);
 }
 
 /// The fields of one record, for headers and for finding delimiters.
 pub(super) fn split_record(text: &str, grammar: Grammar) -> Vec<String> {
-    let bytes = text.as_bytes();
-    let mut fields = Vec::new();
-    let mut work = Work {
-        bytes,
-        marks: Marks::new(bytes, 0, grammar),
-        grammar,
-        field_bytes: usize::MAX,
-        record_bytes: usize::MAX,
-        line: 1,
-        unescaped: String::new(),
-    };
+    let mut values = Vec::new();
+    let mut fields = Fields::new(text.as_bytes(), 0, grammar);
     let mut position = 0;
     loop {
-        let field = work.field(position);
-        let range = (field.start as usize, field.end as usize);
-        let value = match range.0.checked_sub(bytes.len()) {
-            Some(start) => &work.unescaped[start..range.1 - bytes.len()],
-            None => &text[range.0..range.1],
+        let field = fields.next(position);
+        let value = match field.start.checked_sub(text.len()) {
+            Some(start) => &fields.unescaped[start..field.end - text.len()],
+            None => &text[field.start..field.end],
         };
-        fields.push(value.to_owned());
+        values.push(value.to_owned());
         if field.last {
-            return fields;
+            return values;
         }
         position = field.next;
     }
 }
 
-struct Work<'a> {
-    bytes: &'a [u8],
-    marks: Marks<'a>,
-    grammar: Grammar,
+/// Rows made of records.
+struct Rows<'a> {
+    fields: Fields<'a>,
     field_bytes: usize,
     record_bytes: usize,
+    /// How many of the block's fields belong to rows that are right. What a wrong row left is written over.
+    filled: usize,
     line: u64,
-    /// Fields that had doubled quotes; their places count on from the end of `bytes`.
-    unescaped: String,
 }
 
-struct FieldEnd {
-    start: u32,
-    end: u32,
-    /// Where the next field or record begins.
-    next: usize,
-    /// Ends its record.
-    last: bool,
-    fault: Option<&'static str>,
-}
-
-impl Work<'_> {
+impl Rows<'_> {
     /// Reads the record at `start` and returns where the next one begins.
     fn record(&mut self, start: usize, cells: &mut Cells, bad: &mut Vec<BadRow>) -> usize {
-        let (line, first) = (self.line, cells.fields.len());
-        let mut position = start;
+        let row_end = self.filled + cells.columns;
+        if cells.fields.len() < row_end {
+            cells.fields.resize(row_end, (0, 0));
+        }
+        let row = &mut cells.fields[self.filled..row_end];
         let mut count = 0;
-        let mut fault = None;
-        let mut longest = 0;
+        let mut position = start;
         loop {
-            let field = self.field(position);
-            if count < cells.columns {
-                cells.fields.push((field.start, field.end));
+            let field = self.fields.next(position);
+            if let Some(place) = row.get_mut(count) {
+                *place = (offset(field.start), offset(field.end));
             }
             count += 1;
-            longest = longest.max(field.end - field.start);
-            fault = fault.or(field.fault);
             position = field.next;
             if field.last {
                 break;
             }
         }
-        self.line += 1;
-        let end = position - usize::from(self.bytes.get(position - 1) == Some(&self.grammar.terminator));
-        let found = Found { count, longest: longest as usize, bytes: end - start, fault };
-        let fits = found.longest <= self.field_bytes && found.bytes <= self.record_bytes;
+        let Fields { bytes, grammar, fault, lines, .. } = &mut self.fields;
+        let (fault, lines) = (fault.take(), std::mem::take(lines) + 1);
+        let end = position - usize::from(bytes.get(position - 1) == Some(&grammar.terminator));
+        let record = &bytes[start..end];
         // Blank lines are no rows, not even in a table of one column.
-        let blank = count == 1 && longest == 0 && matches!(&self.bytes[start..end], [] | [b'\r']);
-        if count == cells.columns && fault.is_none() && fits && !blank {
-            cells.push_row(line, start, end);
-            return position;
+        if !matches!(record, [] | [b'\r']) {
+            match self.judge(record, count, cells.columns, fault) {
+                None => {
+                    cells.push_row(self.line, start, end);
+                    self.filled = row_end;
+                }
+                Some((kind, reason)) => bad.push(BadRow::new(self.line, kind, reason, record)),
+            }
         }
-        cells.fields.truncate(first);
-        if !blank {
-            let (kind, reason) = self.judge(&found, cells.columns);
-            bad.push(BadRow::new(line, kind, reason, &self.bytes[start..end]));
-        }
+        self.line += lines;
         position
     }
 
-    fn judge(&self, found: &Found, columns: usize) -> (BadKind, String) {
-        let Found { count, longest, bytes, fault } = *found;
-        if bytes > self.record_bytes {
-            (BadKind::TooLong(LimitName::RecordBytes), cut::long_record(self.record_bytes))
-        } else if longest > self.field_bytes {
-            let reason = format!("expected at most {} bytes in a field, got {longest}", self.field_bytes);
-            (BadKind::TooLong(LimitName::FieldBytes), reason)
-        } else if let Some(fault) = fault {
-            (BadKind::Quote, fault.to_owned())
-        } else {
-            (BadKind::Ragged, format!("expected {columns} fields, got {count}"))
+    /// What is wrong with a record of `count` fields.
+    #[inline(always)]
+    fn judge(
+        &self,
+        record: &[u8],
+        count: usize,
+        columns: usize,
+        fault: Option<&'static str>,
+    ) -> Option<(BadKind, String)> {
+        // No field is longer than its record.
+        let is_short = record.len() <= self.record_bytes.min(self.field_bytes);
+        if is_short && fault.is_none() && count == columns {
+            return None;
         }
+        self.find_wrong(record, count, columns, fault)
+    }
+
+    #[inline(never)]
+    fn find_wrong(
+        &self,
+        record: &[u8],
+        count: usize,
+        columns: usize,
+        fault: Option<&'static str>,
+    ) -> Option<(BadKind, String)> {
+        if record.len() > self.record_bytes {
+            return Some((BadKind::TooLong(LimitName::RecordBytes), cut::long_record(self.record_bytes)));
+        }
+        let longest = longest_field(record, self.fields.grammar);
+        if longest > self.field_bytes {
+            let reason = format!("expected at most {} bytes in a field, got {longest}", self.field_bytes);
+            return Some((BadKind::TooLong(LimitName::FieldBytes), reason));
+        }
+        if let Some(fault) = fault {
+            return Some((BadKind::Quote, fault.to_owned()));
+        }
+        (count != columns).then(|| (BadKind::Ragged, format!("expected {columns} fields, got {count}")))
+    }
+}
+
+fn longest_field(record: &[u8], grammar: Grammar) -> usize {
+    let mut fields = Fields::new(record, 0, grammar);
+    let (mut position, mut longest) = (0, 0);
+    loop {
+        let field = fields.next(position);
+        longest = longest.max(field.end - field.start);
+        if field.last {
+            return longest;
+        }
+        position = field.next;
+    }
+}
+
+/// The fields of a text, one after the other.
+struct Fields<'a> {
+    bytes: &'a [u8],
+    marks: Marks<'a>,
+    grammar: Grammar,
+    /// Terminators that the record has inside of quotes.
+    lines: u64,
+    /// The first thing that is wrong with the record.
+    fault: Option<&'static str>,
+    /// Values that had doubled quotes; their places count on from the end of `bytes`.
+    unescaped: String,
+}
+
+struct Field {
+    start: usize,
+    end: usize,
+    /// Where the next field or record begins.
+    next: usize,
+    /// Ends its record.
+    last: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn new(bytes: &'a [u8], base: usize, grammar: Grammar) -> Self {
+        let marks = Marks::new(bytes, base, grammar);
+        Self { bytes, marks, grammar, lines: 0, fault: None, unescaped: String::new() }
     }
 
     // Called for every field of every file: what is rare stands apart, so that the rest fits into the loop.
     #[inline(always)]
-    fn field(&mut self, start: usize) -> FieldEnd {
-        if self.grammar.quote.is_some() && self.bytes.get(start).copied() == self.grammar.quote {
-            return self.quoted(start);
+    fn next(&mut self, start: usize) -> Field {
+        loop {
+            let mark = self.marks.next();
+            match self.bytes.get(mark) {
+                Some(byte) if *byte == self.grammar.delimiter => {
+                    return Field { start, end: mark, next: mark + 1, last: false };
+                }
+                Some(byte) if Some(*byte) == self.grammar.quote => {
+                    // Elsewhere a quote is text.
+                    if mark == start {
+                        return self.quoted(start);
+                    }
+                }
+                _ => return self.last(start, mark),
+            }
         }
-        let end = self.marks.next_from(start);
-        self.end_field(start, end, None)
     }
 
-    /// The field `start..end`, where `end` is its delimiter, its terminator or the end of all.
+    /// The field `start..end`, where `end` is a terminator or the end of all.
     #[inline(always)]
-    fn end_field(&self, start: usize, end: usize, fault: Option<&'static str>) -> FieldEnd {
-        let last = self.bytes.get(end) != Some(&self.grammar.delimiter);
-        let text_end = if last && end > start && self.bytes[end - 1] == b'\r' { end - 1 } else { end };
-        let next = (end + 1).min(self.bytes.len());
-        FieldEnd { start: offset(start), end: offset(text_end), next, last, fault }
+    fn last(&self, start: usize, end: usize) -> Field {
+        let text_end = if end > start && self.bytes[end - 1] == b'\r' { end - 1 } else { end };
+        Field { start, end: text_end, next: (end + 1).min(self.bytes.len()), last: true }
     }
 
     #[inline(never)]
-    fn quoted(&mut self, open: usize) -> FieldEnd {
-        let Some(close) = self.grammar.closing_quote(self.bytes, open) else {
-            let fault = Some("a quote opened here is never closed");
-            return self.end_field(open, self.bytes.len(), fault);
+    fn quoted(&mut self, open: usize) -> Field {
+        let Some(Closing { place: close, doubled, lines }) = self.marks.closing_quote(open) else {
+            self.fault.get_or_insert("a quote opened here is never closed");
+            return self.last(open, self.bytes.len());
         };
-        self.line += memchr_iter(self.grammar.terminator, &self.bytes[open..close]).count() as u64;
-        let end = self.marks.next_from(close + 1);
-        let mut field = self.end_field(close + 1, end, None);
+        self.lines += lines;
+        let mut field = self.next_unquoted(close + 1);
         if field.end != field.start {
-            field.fault = Some("a closing quote is followed by text");
+            self.fault.get_or_insert("a closing quote is followed by text");
         }
-        (field.start, field.end) = self.unquoted(open + 1, close);
+        (field.start, field.end) = match doubled {
+            true => self.unescape(open + 1, close),
+            false => (open + 1, close),
+        };
         field
     }
 
-    /// The place of a quoted field's value, with `""` made `"`.
-    fn unquoted(&mut self, start: usize, end: usize) -> (u32, u32) {
-        let Some(quote) =
-            self.grammar.quote.filter(|quote| memchr(*quote, &self.bytes[start..end]).is_some())
-        else {
-            return (offset(start), offset(end));
-        };
-        let single = char::from(quote);
+    /// What follows a closing quote, up to the end of the field. All quotes in it are text.
+    #[inline(always)]
+    fn next_unquoted(&mut self, start: usize) -> Field {
+        loop {
+            let mark = self.marks.next();
+            match self.bytes.get(mark) {
+                Some(byte) if *byte == self.grammar.delimiter => {
+                    return Field { start, end: mark, next: mark + 1, last: false };
+                }
+                Some(byte) if Some(*byte) == self.grammar.quote => {}
+                _ => return self.last(start, mark),
+            }
+        }
+    }
+
+    /// Adds a value with `""` made `"`, and returns its place.
+    #[inline(never)]
+    fn unescape(&mut self, start: usize, end: usize) -> (usize, usize) {
+        let single = char::from(self.grammar.quote.unwrap_or_default());
         // Quotes are ASCII, so the field is whole characters.
         let value = String::from_utf8_lossy(&self.bytes[start..end])
             .replace(&format!("{single}{single}"), &single.to_string());
         let place = self.bytes.len() + self.unescaped.len();
         self.unescaped.push_str(&value);
-        (offset(place), offset(place + value.len()))
+        (place, place + value.len())
     }
 }
 
-struct Found {
-    count: usize,
-    longest: usize,
-    bytes: usize,
-    fault: Option<&'static str>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Finds delimiters and terminators eight bytes at a time. Fields are short: a search started anew for each of them
-/// would cost more than the bytes it looks at.
-struct Marks<'a> {
-    bytes: &'a [u8],
-    delimiters: u64,
-    terminators: u64,
-    /// Where the block of `found` begins.
-    block: usize,
-    /// The highest bit of each byte of the block that is a mark and not yet handed out.
-    found: u64,
-}
+    const CSV: Grammar = Grammar { delimiter: b',', quote: Some(b'"'), terminator: b'\n', shift_jis: false };
+    const COLUMNS: usize = 2;
 
-const LOW: u64 = 0x0101_0101_0101_0101;
-const REST: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    /// A line, and the values of its row, or nothing when the row is wrong.
+    type Line = (u64, Option<Vec<String>>);
 
-impl<'a> Marks<'a> {
-    fn new(bytes: &'a [u8], start: usize, grammar: Grammar) -> Self {
-        let mut marks = Self {
-            bytes,
-            delimiters: LOW * u64::from(grammar.delimiter),
-            terminators: LOW * u64::from(grammar.terminator),
-            block: start,
-            found: 0,
-        };
-        marks.load(start);
-        marks
+    /// What `tokenise` makes of a text.
+    fn lines(text: &str) -> Vec<Line> {
+        let mut cells = Cells { text: text.to_owned(), columns: COLUMNS, ..Cells::default() };
+        let mut bad = Vec::new();
+        tokenise(&mut cells, 0, 1, CSV, &DecodeLimits::default(), &mut bad);
+        assert_eq!(cells.fields.len(), cells.rows.len() * COLUMNS);
+        let values = |row| (0..COLUMNS).map(|column| cells.get(row, column).to_owned()).collect();
+        let rows = (0..cells.rows.len()).map(|row| (cells.rows[row].line, Some(values(row))));
+        let mut lines: Vec<_> = rows.chain(bad.iter().map(|row| (row.line, None))).collect();
+        lines.sort();
+        lines
     }
 
-    /// The first mark at or after `from`, or the end. `from` never goes back.
-    #[inline(always)]
-    fn next_from(&mut self, from: usize) -> usize {
-        if from >= self.block + 8 {
-            self.load(from);
-        } else {
-            self.found &= u64::MAX << ((from.saturating_sub(self.block)) * 8);
-        }
-        while self.found == 0 {
-            if self.block + 8 >= self.bytes.len() {
-                return self.bytes.len();
+    /// The same by the rules, one byte after the other.
+    fn lines_by_the_rules(text: &str) -> Vec<Line> {
+        let (mut lines, mut line, mut rest) = (Vec::new(), 1, text);
+        while !rest.is_empty() {
+            let (first, mut values, mut right, before) = (line, Vec::new(), true, rest);
+            let mut last = false;
+            while !last {
+                let mut value = String::new();
+                let quoted = rest.starts_with('"');
+                if let Some(mut inside) = rest.strip_prefix('"') {
+                    loop {
+                        let Some(quote) = inside.find('"') else {
+                            (right, rest) = (false, "");
+                            break;
+                        };
+                        value.push_str(&inside[..quote]);
+                        rest = &inside[quote + 1..];
+                        let Some(after) = rest.strip_prefix('"') else { break };
+                        value.push('"');
+                        inside = after;
+                    }
+                    line += value.matches('\n').count() as u64;
+                }
+                let end = rest.find([',', '\n']).unwrap_or(rest.len());
+                let (mut unquoted, mark) = (&rest[..end], rest[end..].chars().next());
+                last = mark != Some(',');
+                if last {
+                    unquoted = unquoted.strip_suffix('\r').unwrap_or(unquoted);
+                }
+                right &= !quoted || unquoted.is_empty();
+                value.push_str(unquoted);
+                values.push(value);
+                rest = rest.get(end + 1..).unwrap_or("");
             }
-            self.load(self.block + 8);
+            line += 1;
+            right &= values.len() == COLUMNS;
+            let record = &before[..before.len() - rest.len()];
+            if !matches!(record.strip_suffix('\n').unwrap_or(record), "" | "\r") {
+                lines.push((first, right.then_some(values)));
+            }
         }
-        let place = self.block + (self.found.trailing_zeros() / 8) as usize;
-        self.found &= self.found - 1;
-        place
+        lines
     }
 
-    #[inline(always)]
-    fn load(&mut self, block: usize) {
-        self.block = block;
-        let word = match self.bytes.get(block..).and_then(<[u8]>::first_chunk) {
-            Some(bytes) => u64::from_le_bytes(*bytes),
-            None => last_word(self.bytes.get(block..).unwrap_or_default()),
-        };
-        self.found = zero_bytes(word ^ self.delimiters) | zero_bytes(word ^ self.terminators);
+    proptest::proptest! {
+        #[test]
+        fn records_are_split_by_the_rules(
+            text in proptest::collection::vec(proptest::sample::select(&["a", "b,c\n", ",", "\"", "\n", "\r\n"][..]), 0..200)
+        ) {
+            let text = text.concat();
+            proptest::prop_assert_eq!(lines(&text), lines_by_the_rules(&text), "{:?}", text);
+        }
     }
-}
-
-/// The last bytes of a text. NUL is no mark, so the padding finds nothing.
-#[inline(never)]
-fn last_word(tail: &[u8]) -> u64 {
-    let mut padded = [0; 8];
-    padded[..tail.len()].copy_from_slice(tail);
-    u64::from_le_bytes(padded)
-}
-
-/// The highest bit of each byte that is zero, exactly.
-#[inline]
-fn zero_bytes(word: u64) -> u64 {
-    !(((word & REST) + REST) | word | REST)
 }

@@ -14,7 +14,27 @@ pub(super) fn boolean(text: &[u8]) -> Option<bool> {
     }
 }
 
+#[inline]
 pub(super) fn int64(text: &[u8], loose: bool) -> Option<i64> {
+    // Without sign, and too short for an overflow: what most columns hold.
+    if let [first @ b'1'..=b'9', rest @ ..] = text
+        && rest.len() < 18
+    {
+        let mut value = i64::from(first - b'0');
+        for byte in rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return any_int64(text, loose);
+            }
+            value = value * 10 + i64::from(digit);
+        }
+        return Some(value);
+    }
+    any_int64(text, loose)
+}
+
+#[inline(never)]
+fn any_int64(text: &[u8], loose: bool) -> Option<i64> {
     let (negative, digits) = sign(text, loose);
     let magnitude = magnitude(digits)?;
     if negative { 0_i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
@@ -28,10 +48,61 @@ pub(super) fn uint64(text: &[u8], loose: bool) -> Option<u64> {
 }
 
 /// Decimal or exponent form, finite. An integer that a double would change fits only when `loose`.
+#[inline]
 pub(super) fn float64(text: &[u8], loose: bool) -> Option<f64> {
+    let (negative, digits) = sign(text, loose);
+    let value = short_float(digits).or_else(|| any_float(digits, loose))?;
+    Some(if negative { -value } else { value })
+}
+
+/// At most 15 digits, with or without a point: what most columns hold. `None` for all else, right or wrong.
+#[inline]
+fn short_float(digits: &[u8]) -> Option<f64> {
     const POWERS: [f64; 16] =
         [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-    let (negative, digits) = sign(text, loose);
+    // So many digits cannot overflow, and a point between them makes no more.
+    if digits.len() > 16 {
+        return None;
+    }
+    let (whole, mantissa) = add_digits(0, digits);
+    let (fraction, mantissa) = match &digits[whole..] {
+        [] => (None, mantissa),
+        [b'.', rest @ ..] => {
+            let (fraction, mantissa) = add_digits(mantissa, rest);
+            if fraction < rest.len() {
+                return None;
+            }
+            (Some(fraction), mantissa)
+        }
+        _ => return None,
+    };
+    let lacks_digits = fraction.map_or(whole == 0, |fraction| fraction == 0);
+    let fraction = fraction.unwrap_or(0);
+    let leading_zero = whole > 1 && digits[0] == b'0';
+    if leading_zero || lacks_digits || whole + fraction > 15 {
+        return None;
+    }
+    // Both numbers are exact in a double and one division rounds once: the nearest double, without a table.
+    #[expect(clippy::cast_precision_loss, reason = "15 digits are below 2^53")]
+    let value = mantissa as f64 / POWERS[fraction];
+    Some(value)
+}
+
+/// How many digits `text` begins with, and `value` with them behind it.
+#[inline]
+fn add_digits(mut value: u64, text: &[u8]) -> (usize, u64) {
+    for (place, byte) in text.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return (place, value);
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    (text.len(), value)
+}
+
+#[inline(never)]
+fn any_float(digits: &[u8], loose: bool) -> Option<f64> {
     let (whole, rest) = run_of_digits(digits);
     let (fraction, rest) = match rest {
         [b'.', rest @ ..] => {
@@ -47,14 +118,6 @@ pub(super) fn float64(text: &[u8], loose: bool) -> Option<f64> {
     if leading_zero || (whole.is_empty() && fraction.is_empty()) {
         return None;
     }
-    if rest.is_empty() && whole.len() + fraction.len() <= 15 {
-        // Both numbers are exact in a double and one division rounds once: the nearest double, without a table.
-        let mantissa =
-            whole.iter().chain(fraction).fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
-        #[expect(clippy::cast_precision_loss, reason = "15 digits are below 2^53")]
-        let value = mantissa as f64 / POWERS[fraction.len()];
-        return Some(if negative { -value } else { value });
-    }
     if !rest.is_empty() && !is_exponent(rest) {
         return None;
     }
@@ -66,7 +129,7 @@ pub(super) fn float64(text: &[u8], loose: bool) -> Option<f64> {
         return None;
     }
     let value: f64 = fast_float2::parse(digits).ok()?;
-    value.is_finite().then_some(if negative { -value } else { value })
+    value.is_finite().then_some(value)
 }
 
 /// The value times 10^scale; `None` when it needs more digits than `precision` or `scale` allow.
@@ -115,6 +178,7 @@ fn decimal_form(digits: &[u8]) -> Option<DecimalForm<'_>> {
 }
 
 /// The sign and the rest; when `loose` also without `+`, spaces around and leading zeros.
+#[inline]
 fn sign(text: &[u8], loose: bool) -> (bool, &[u8]) {
     let text = if loose { text.trim_ascii() } else { text };
     let (negative, mut digits) = match text {
@@ -135,18 +199,13 @@ fn magnitude(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 20 || leading_zero {
         return None;
     }
+    // 19 digits fit into 64 bits.
     let (head, last) = digits.split_at(digits.len().min(19));
-    let mut value = 0_u64;
-    for byte in head {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + u64::from(digit);
-    }
+    let (count, value) = add_digits(0, head);
     match last {
-        [byte] if byte.is_ascii_digit() => value.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ if count < head.len() => None,
         [] => Some(value),
+        [byte] if byte.is_ascii_digit() => value.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
         _ => None,
     }
 }

@@ -75,7 +75,7 @@ async fn a_running_query_is_found_and_cancelled() {
     let reader = app.read_only(&ana).await;
     let asking = {
         let call = app.post("/api/query?format=csv").by(&ana).json(&json!({ "sql": ENDLESS }));
-        shirabe::tasks::spawn(call.is_broken_off())
+        shirabe::tasks::spawn(call.broken_off())
     };
     let found = async {
         loop {

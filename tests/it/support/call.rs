@@ -63,7 +63,7 @@ impl Call {
 
 impl Call {
     /// Whether the body of the answer ends with a failure of the transfer.
-    pub(crate) async fn is_broken_off(self) -> bool {
+    pub(crate) async fn broken_off(self) -> bool {
         self.door.call(self.request).await.into_body().collect().await.is_err()
     }
 }

@@ -117,7 +117,11 @@ fn formats_that_are_not_read_are_named() {
     for (name, bytes, expected) in [
         ("a.xls", &b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"[..], "XLS"),
         ("a.bin", b"ab\0cd\0\0\0\x01\x02ef", "zero bytes"),
-        ("a.csv", b"a,b\n\xFF\xFE\xFD\xFC\x80,\xFF\n", "name its encoding at byte 4, line 2"),
+        (
+            "a.csv",
+            b"a,b\n\xFF\xFE\xFD\xFC\x80,\xFF\n",
+            "no UTF-8, UTF-16, Shift_JIS or EUC-JP at byte 4, line 2",
+        ),
     ] {
         let error = read(name, bytes).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
