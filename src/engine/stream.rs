@@ -60,7 +60,7 @@ pub struct Progress {
     bytes: AtomicU64,
     truncated: AtomicBool,
     elapsed_us: AtomicU64,
-    encode_us: AtomicU64,
+    encode_ns: AtomicU64,
     started: Instant,
 }
 
@@ -71,7 +71,7 @@ impl Progress {
             bytes: AtomicU64::new(0),
             truncated: AtomicBool::new(false),
             elapsed_us: AtomicU64::new(0),
-            encode_us: AtomicU64::new(0),
+            encode_ns: AtomicU64::new(0),
             started: Instant::now(),
         }
     }
@@ -102,11 +102,11 @@ impl Progress {
 
     /// Adds time in which rows were turned into bytes; whoever encodes them says so.
     pub fn count_encoding(&self, time: Duration) {
-        self.encode_us.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.encode_ns.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     pub(super) fn encode_us(&self) -> u64 {
-        self.encode_us.load(Ordering::Relaxed)
+        self.encode_ns.load(Ordering::Relaxed) / 1000
     }
 
     /// The rows were there, and their encoding has `bytes` bytes.

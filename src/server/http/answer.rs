@@ -1,20 +1,21 @@
 //! Answers to statements: rows that are kept or computed, with what is the caller's own around them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
 use super::context::{self, RequestContext};
 use super::state::AppState;
 use super::stream::{Answer, begin, headers_of, held, outcome, with_trailers};
 use crate::encode::{self, Envelope, Form, Options, Rows};
-use crate::engine::{Asked, Body as Encoded, Ended, Kept, QuerySpec, QueryStream, RunningAnswer};
+use crate::engine::{Asked, Body as Encoded, Ended, Kept, Progress, QuerySpec, QueryStream, RunningAnswer};
 use crate::error::{Error, Result};
 
 /// Where the answer came from: `hit`, `miss` or `bypass`.
@@ -92,16 +93,18 @@ async fn encoded(
     };
     let rest = rest.unwrap_or_else(|| stream::empty().boxed()).inspect_err(noted);
     let truncated = Arc::clone(&progress);
+    let waited = Waited::default();
     let rows = Rows {
         schema,
-        batches: stream::iter(first).map(Ok).chain(rest).boxed(),
+        batches: waited.of(stream::iter(first).map(Ok).chain(rest)),
         truncated: Box::new(move || truncated.truncated()),
     };
+    let frames = waited.beside(encode::encode_shared(form, rows, options)?, Arc::clone(&progress));
     let end = move || match failure.get() {
         Some(error) => Err(error.again()),
         None => Ok(Ended { rows: progress.rows(), truncated: progress.truncated() }),
     };
-    Ok(RunningAnswer { frames: encode::encode_shared(form, rows, options)?, end: Box::new(end) })
+    Ok(RunningAnswer { frames, end: Box::new(end) })
 }
 
 /// A kept result, whose length is known.
@@ -129,4 +132,44 @@ fn around(
 ) -> BoxStream<'static, Result<Bytes>> {
     let edge = |bytes: Bytes| stream::iter((!bytes.is_empty()).then_some(Ok(bytes)));
     edge(envelope.head).chain(frames).chain(edge(envelope.tail)).boxed()
+}
+
+/// Time that an encoder spends in waiting for rows, so that the rest of its time is its own.
+#[derive(Debug, Clone, Default)]
+struct Waited(Arc<AtomicU64>);
+
+impl Waited {
+    /// Rows whose making is no work of the encoder.
+    fn of<T: Send + 'static>(&self, rows: impl Stream<Item = T> + Send + 'static) -> BoxStream<'static, T> {
+        let waited = Self::clone(self);
+        let mut rows = Box::pin(rows);
+        stream::poll_fn(move |cx| {
+            let began = Instant::now();
+            let item = rows.as_mut().poll_next(cx);
+            waited.0.fetch_add(nanos(began.elapsed()), Ordering::Relaxed);
+            item
+        })
+        .boxed()
+    }
+
+    /// Frames of an encoder that asks for such rows; its own time goes to `progress`.
+    fn beside<T: Send + 'static>(
+        self,
+        frames: BoxStream<'static, T>,
+        progress: Arc<Progress>,
+    ) -> BoxStream<'static, T> {
+        let mut frames = frames;
+        stream::poll_fn(move |cx| {
+            let (began, before) = (Instant::now(), self.0.load(Ordering::Relaxed));
+            let item = frames.poll_next_unpin(cx);
+            let waited = self.0.load(Ordering::Relaxed) - before;
+            progress.count_encoding(Duration::from_nanos(nanos(began.elapsed()).saturating_sub(waited)));
+            item
+        })
+        .boxed()
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

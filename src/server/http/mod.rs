@@ -114,6 +114,7 @@ fn routes(app: &AppState) -> OpenApiRouter<AppState> {
         .routes(routes!(keys::revoke))
         .merge(dataset_routes())
         .routes(routes!(queries::query, queries::ask))
+        .routes(routes!(queries::explain))
         .routes(routes!(query_list::list))
         .routes(routes!(query_list::get, query_list::cancel))
         .routes(routes!(functions::list))

@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::envelope::Reply;
 use super::error::{ApiResult, ErrorReply};
 use super::etag::Etag;
 use super::extract::{ApiJson, ApiQuery, Caller};
@@ -16,7 +17,7 @@ use super::state::AppState;
 use super::stream::{self, Answer, FormatQuery};
 use super::{answer, context};
 use crate::encode::Format;
-use crate::engine::Request;
+use crate::engine::{Explanation, Request};
 use crate::error::{Error, Result};
 use crate::ids::QueryId;
 
@@ -192,6 +193,22 @@ pub(super) async fn ask(
         headers.insert(header::CACHE_CONTROL, ASK_EACH_TIME);
     }
     Ok(response)
+}
+
+/// What a statement would cost: files, row groups and bytes that its filters leave, and what its joins would hold.
+///
+/// Nothing is run and no row is read.
+#[utoipa::path(post, path = "/api/query/explain", tag = "query", request_body = QueryBody,
+    responses((status = 200, body = Reply<Explanation>), (status = 400, body = ErrorReply),
+        (status = 401, body = ErrorReply), (status = 422, body = ErrorReply)))]
+pub(super) async fn explain(
+    app: AppState,
+    Caller(principal): Caller,
+    ApiJson(body): ApiJson<QueryBody>,
+) -> ApiResult<Reply<Explanation>> {
+    let (request, now) = (body.request()?, app.clock.now());
+    let spec = app.engine.resolve(app.catalog.as_ref(), app.macros.store(), &principal, request, now).await?;
+    Ok(Reply::of(Box::pin(app.engine.explain(spec)).await?))
 }
 
 fn timeout(ms: Option<u64>) -> Result<Option<Duration>> {

@@ -115,3 +115,25 @@ async fn the_history_survives_a_restart() {
     let (_, page) = app.get("/api/queries").by(&ana).send().await.list();
     assert_eq!(page["total"], 0);
 }
+
+#[tokio::test]
+async fn a_cost_is_told_before_a_row_is_read() {
+    let app = TestApp::new();
+    let ana = app.ana().await;
+    app.dataset(&ana, "cities", "id,city\n1,東京\n2,Oslo\n").await;
+    let explain = async |sql: &str, parameters: Value| {
+        let body = json!({ "sql": sql, "parameters": parameters });
+        app.post("/api/query/explain").by(&ana).json(&body).send().await
+    };
+    let told = explain("select city from cities where id > $id", json!({ "id": 1 })).await.data(200);
+    let scan = &told["scans"][0];
+    assert_eq!((&scan["table"], &scan["columns"]), (&json!("cities"), &json!(["city", "id"])));
+    assert_eq!(scan["files"], json!({ "total": 1, "read": 1 }));
+    let told = explain("select city from cities where id > $id", json!({ "id": 5 })).await.data(200);
+    assert_eq!(told["scans"][0]["files"], json!({ "total": 1, "read": 0 }));
+    assert_eq!(told["joins"], json!([]));
+    explain("select nothing from cities", json!({})).await.refused(400, "UNKNOWN_NAME");
+    // What was only explained is no query.
+    let (queries, _) = app.get("/api/queries").by(&ana).send().await.list();
+    assert_eq!(queries, Vec::<Value>::new());
+}
