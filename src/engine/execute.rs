@@ -100,8 +100,11 @@ pub(super) async fn start(workers: &Workers, planners: Arc<Planners>, work: Work
     // A reader that stands still does not look at its deadline, and must not keep the slot for ever.
     let deadline = work.deadline;
     let task = workers.spawn(async move { deadline.cut(run(&planners, work, started, send)).await });
-    let schema =
-        planned.await.map_err(|_| Error::internal("the planning of a query ended without saying how"))??;
+    let unsaid = |_| match deadline.is_over() {
+        true => deadline.passed(),
+        false => Error::internal("the planning of a query ended without saying how"),
+    };
+    let schema = planned.await.map_err(unsaid)??;
     Ok(Started { schema, batches, deadline, _work: task })
 }
 
