@@ -49,12 +49,12 @@ const RUNNING_PER_USER: Setting = Setting {
 };
 const WAITING: Setting = Setting {
     name: "QUERY_WAITING_MAX",
-    default: Some("256"),
+    default: Some("512"),
     meaning: "queries that wait for their turn; more get 503",
 };
 const WAITING_PER_USER: Setting = Setting {
     name: "QUERY_WAITING_PER_USER",
-    default: Some("64"),
+    default: Some("256"),
     meaning: "queries of one user that wait for their turn; more get 429",
 };
 const HISTORY: Setting = Setting {

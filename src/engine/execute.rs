@@ -26,6 +26,7 @@ use super::deep::Deep;
 use super::planners::Planners;
 use super::resources::Resources;
 use super::running::Live;
+use super::sort;
 use super::stream::Deadline;
 use crate::error::{Error, Result};
 use crate::tasks::Workers;
@@ -200,6 +201,9 @@ impl Task {
     async fn again(&self, batches: &mpsc::Sender<Event>) -> Result<(), Failed> {
         self.live.retried();
         let mut state = self.state.as_ref().clone();
+        let rows = state.config().batch_size().min(sort::BATCH_ROWS);
+        // Merging holds two batches of each run.
+        *state.config_mut() = state.config().clone().with_batch_size(rows);
         let options = state.config_mut().options_mut();
         options.optimizer.prefer_hash_join = false;
         // Each sort keeps memory for its merge; many side by side would have too little to spill in good pieces.

@@ -206,7 +206,7 @@ async fn queries_wait_for_their_turn_and_too_many_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_join_that_runs_out_of_memory_runs_again_and_spills() {
-    let fixture = Fixture::with_config(|config| config.memory_bytes_max = 40 << 20).await;
+    let fixture = Fixture::with_config(|config| config.memory_bytes_max = 48 << 20).await;
     // 400,000 texts of 80 bytes on either side.
     let side = "(select value, lpad(cast(value as varchar), 80, 'x') as t from range(0, 400000))";
     let statement = format!("select count(*), sum(a.value) from {side} a join {side} b on a.t = b.t");
@@ -216,7 +216,7 @@ async fn a_join_that_runs_out_of_memory_runs_again_and_spills() {
     assert_eq!(rows, ["400000|79999800000"]);
     let told = record(&fixture, &id).await;
     assert!(told.retried && told.work.spilled_bytes > 0, "{told:?}");
-    assert!(told.memory_peak_bytes <= 40 << 20, "{told:?}");
+    assert!(told.memory_peak_bytes <= 48 << 20, "{told:?}");
     assert_eq!(fixture.engine.spill_used(), 0);
 }
 

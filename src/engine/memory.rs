@@ -51,11 +51,11 @@ impl Peak {
 
 /// A share of `whole` of at most `bytes_max`, for one query. Operators that can spill get equal parts of it.
 pub(super) fn share(whole: &Arc<Whole>, bytes_max: usize, peak: Peak) -> Arc<dyn MemoryPool> {
-    let share = Share {
-        whole: Arc::clone(whole),
-        own: FairSpillPool::new(bytes_max.min(whole.bytes_max)),
-        peak: peak.0,
-    };
+    let bytes_max = bytes_max.min(whole.bytes_max);
+    // Operators that can spill take all that they are given. An eighth is kept from them, so that those that cannot
+    // find something when they come later.
+    let own = FairSpillPool::new(bytes_max - bytes_max / 8);
+    let share = Share { whole: Arc::clone(whole), own, bytes_max, peak: peak.0 };
     Arc::new(TrackConsumersPool::new(share, CONSUMERS_NAMED))
 }
 
@@ -63,6 +63,7 @@ pub(super) fn share(whole: &Arc<Whole>, bytes_max: usize, peak: Peak) -> Arc<dyn
 struct Share {
     whole: Arc<Whole>,
     own: FairSpillPool,
+    bytes_max: usize,
     peak: Arc<AtomicUsize>,
 }
 
@@ -103,7 +104,13 @@ impl MemoryPool for Share {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, bytes: usize) -> Result<()> {
-        self.own.try_grow(reservation, bytes)?;
+        if let Err(error) = self.own.try_grow(reservation, bytes) {
+            let spills = reservation.consumer().can_spill();
+            if spills || self.own.reserved().saturating_add(bytes) > self.bytes_max {
+                return Err(error);
+            }
+            self.own.grow(reservation, bytes);
+        }
         if !self.whole.try_take(bytes) {
             self.own.shrink(reservation, bytes);
             return Err(DataFusionError::ResourcesExhausted(format!(
@@ -122,7 +129,7 @@ impl MemoryPool for Share {
     }
 
     fn memory_limit(&self) -> MemoryLimit {
-        self.own.memory_limit()
+        MemoryLimit::Finite(self.bytes_max)
     }
 }
 

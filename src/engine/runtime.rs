@@ -68,13 +68,13 @@ impl EngineConfig {
         Self {
             memory_bytes_max: 512 << 20,
             memory_per_query_bytes_max: 512 << 20,
-            spill_bytes_max: 10 << 30,
-            spill_per_query_bytes_max: 10 << 30,
+            spill_bytes_max: 50 << 30,
+            spill_per_query_bytes_max: 50 << 30,
             admission: AdmissionLimits {
                 running_max: 8,
                 running_per_user_max: 6,
-                waiting_max: 256,
-                waiting_per_user_max: 64,
+                waiting_max: 512,
+                waiting_per_user_max: 256,
             },
             result_bytes_max: None,
             threads: cores,

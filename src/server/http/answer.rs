@@ -50,8 +50,10 @@ pub(super) async fn respond(
             response.headers_mut().extend(outcome(kept.ended.rows, kept.ended.truncated));
             response
         }
-        Encoded::Frames(frames) => {
-            let body = around(frames, envelope);
+        Encoded::Frames(mut frames) => {
+            // What fails before there is a byte to send still gets its status.
+            let first = frames.next().await.transpose()?;
+            let body = around(stream::iter(first.map(Ok)).chain(frames).boxed(), envelope);
             match (known.load(Ordering::Acquire), answer.trailers) {
                 (true, _) => {
                     let mut response = Response::new(Body::from(held(body).await?));

@@ -81,6 +81,7 @@ impl From<QueryRecord> for QueryView {
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
     /// `live`: only those that wait or run; `ended`: only the history. By default both.
+    #[param(inline)]
     state: Option<ListState>,
 }
 

@@ -264,8 +264,8 @@ async fn what_doubles_with_each_step_ends() {
         "nullif(x, x)",
         "array_append([x], x)",
     ] {
-        for first in ["1", "'ab'", "id", "random()", "true"] {
-            for after in ["", "where x is not null", "where x = x", "order by x", "group by x", "limit 1"] {
+        for first in ["'ab'", "id", "random()"] {
+            for after in ["", "where x = x", "order by x"] {
                 let chain = many(40, ",", |n| match n {
                     0 => format!("c0 as (select {first} as x from trips)"),
                     n => format!("c{n} as (select {next} as x from c{})", n - 1),
