@@ -85,8 +85,11 @@ fn by_reference(error: &DataFusionError, place: Option<Place>) -> Error {
         E::External(cause) => {
             pattern(&cause.to_string()).unwrap_or_else(|| Error::internal(error.to_string()))
         }
-        E::Internal(_)
-        | E::ExecutionJoin(_)
+        E::Internal(message) => match wrong_types(message) {
+            Some(message) => Error::InvalidSql { message, place },
+            None => Error::internal(error.to_string()),
+        },
+        E::ExecutionJoin(_)
         | E::Substrait(_)
         | E::Ffi(_)
         | E::Context(..)
@@ -169,6 +172,9 @@ fn schema(error: &SchemaError, place: Option<Place>) -> Error {
 
 /// A statement that cannot be planned. Unknown functions and tables come as text.
 fn plan(message: &str, place: Option<Place>) -> Error {
+    if let Some(message) = wrong_types(message) {
+        return Error::InvalidSql { message, place };
+    }
     let function = quoted(message, "Invalid function '").or_else(|| quoted(message, "table function '"));
     if let Some(name) = function {
         let suggestions = near::near(name, FUNCTIONS.iter().map(String::as_str), SUGGESTIONS_MAX);
@@ -180,6 +186,17 @@ fn plan(message: &str, place: Option<Place>) -> Error {
         return Error::UnknownName { message: format!("no table `{name}`"), place, suggestions: Vec::new() };
     }
     Error::InvalidSql { message: tidy(message), place }
+}
+
+/// The planner takes some calls and comparisons with values of the wrong types for a fault of its own.
+fn wrong_types(message: &str) -> Option<String> {
+    if message.contains("failed to match any signature") {
+        let name = quoted(message, "Function '")?;
+        return Some(format!("no form of `{name}` takes values of these types"));
+    }
+    let types = message.strip_prefix("Failed to coerce types ")?;
+    let types = types.split(" in BETWEEN").next()?;
+    Some(format!("values of the types {types} cannot be compared"))
 }
 
 /// What stands between `before` and the next quote.
