@@ -19,12 +19,14 @@ mod execute;
 mod explain;
 mod guard;
 mod history;
+mod isolation;
 #[cfg(test)]
 mod life_tests;
 mod list;
 mod manifests;
 mod memory;
 mod near;
+mod one_file;
 mod reader;
 mod report;
 mod resolve;
@@ -60,7 +62,9 @@ use object_store::ObjectStore;
 
 pub use admission::AdmissionLimits;
 pub use explain::{Explanation, Join, Part, Scan};
+pub use isolation::Isolation;
 pub use list::QueryFilter;
+pub use one_file::OneFile;
 pub use runtime::EngineConfig;
 pub use sort::Batches;
 pub use spec::{About, AsOf, Limits, QuerySpec, Request, SpecTable, TableRows, version_read};
@@ -109,6 +113,13 @@ struct Inner {
 /// A plan, and the session it was made in.
 type Planned = (SessionState, LogicalPlan);
 
+/// Where a query runs.
+enum How {
+    /// In this process, when it is planned.
+    Here(BoxFuture<'static, Result<Planned>>),
+    Elsewhere(Arc<dyn Isolation>, QuerySpec),
+}
+
 impl Engine {
     /// An engine that reads from `objects` and nothing else, and keeps its history in `history`.
     ///
@@ -140,7 +151,12 @@ impl Engine {
     /// or `TimedOut`.
     pub async fn run(&self, spec: QuerySpec) -> Result<QueryStream> {
         let (about, limits, engine) = (spec.about(), spec.limits, self.clone());
-        self.launch(about, limits, async move { engine.plan(&spec).await }.boxed()).await
+        let how = match &self.0.config.isolation {
+            // The list of queries stays in this process.
+            Some(isolation) if spec.reads_only_versions() => How::Elsewhere(Arc::clone(isolation), spec),
+            _ => How::Here(async move { engine.plan(&spec).await }.boxed()),
+        };
+        self.launch(about, limits, how).await
     }
 
     /// Plans `spec` and tells what it would cost. It waits for its turn like a query, and reads no row.
@@ -200,7 +216,7 @@ impl Engine {
     pub async fn stream(&self, frame: DataFrame, rows: Option<u64>, about: About) -> Result<QueryStream> {
         let limits = Limits { rows, result_bytes: None, deadline_ms: self.deadline_ms(None) };
         let planned = frame.into_parts();
-        self.launch(about, limits, async move { Ok(planned) }.boxed()).await
+        self.launch(about, limits, How::Here(async move { Ok(planned) }.boxed())).await
     }
 
     /// The rows of a version: all columns or those named, in the given order.
@@ -272,12 +288,7 @@ impl Engine {
     }
 
     /// Puts a query on the list, waits for its turn, and starts it.
-    async fn launch(
-        &self,
-        about: About,
-        limits: Limits,
-        plan: BoxFuture<'static, Result<Planned>>,
-    ) -> Result<QueryStream> {
+    async fn launch(&self, about: About, limits: Limits, how: How) -> Result<QueryStream> {
         let deadline = Deadline::after(Duration::from_millis(limits.deadline_ms));
         let user = about.user_id.clone();
         let mut run = self.0.running.begin(about)?;
@@ -285,10 +296,19 @@ impl Engine {
         let starting = async {
             let slot = self.0.admission.enter(&user).await?;
             live.admitted();
-            let resources = self.0.pools.share(live.peak())?;
             let live = Arc::clone(&live);
-            let work = Work { plan, rows: limits.rows, resources, live, deadline, slot };
-            execute::start(&self.0.workers, work).await
+            match how {
+                How::Here(plan) => {
+                    let resources = self.0.pools.share(live.peak())?;
+                    let work = Work { plan, rows: limits.rows, resources, live, deadline, slot };
+                    execute::start(&self.0.workers, work).await
+                }
+                How::Elsewhere(isolation, spec) => {
+                    let (schema, rows) = isolation.run(spec).await?;
+                    live.planned_elsewhere();
+                    Ok(execute::pass_on(&self.0.workers, schema, rows, deadline, slot))
+                }
+            }
         };
         match live.bound(deadline, starting).await {
             Ok(started) => {

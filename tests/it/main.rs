@@ -13,6 +13,8 @@ mod faults;
 mod encodings;
 // What every route answers, one file for each file of src/server/http.
 mod http;
+// Statements in processes of their own.
+mod sql_worker;
 // A door over real stores in a folder of its own.
 mod support;
 // The layout: who may import whom, who may name what, sizes, and what must not stand in code.

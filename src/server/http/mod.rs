@@ -50,7 +50,7 @@ mod users;
 mod versions;
 
 pub use client_address::Peer;
-pub use health::{HealthProbe, HealthReport, PartHealth};
+pub use health::{HealthProbe, HealthReport, PartHealth, SqlWorkersHealth};
 pub use in_process::InProcess;
 pub use listen::{serve, stop_signal};
 pub use rate_limit::{RateLimits, Rates};
