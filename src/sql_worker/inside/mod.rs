@@ -23,6 +23,7 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use object_store::ObjectStore;
@@ -41,6 +42,9 @@ use broker_store::BrokerStore;
 use link::{Answered, Link};
 use no_history::NoHistory;
 use outbox::Outbox;
+
+/// How often it is looked whether the work of a query has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Runs a worker on the socket that is its standard input, until the service has gone.
 #[must_use]
@@ -154,6 +158,11 @@ impl Worker {
                 Err(panicked) => Err(Error::internal(panicked)),
             };
             self.link.forget_requests();
+            // Work that was cut off ends when it next gives way. If it never does, the service ends this process; a
+            // next query would wait for its threads.
+            while outcome.is_err() && self.engine.load().1 > 0 {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
             self.store.close();
             // Nothing can fail: what it forgets is told by the service.
             drop(self.engine.store_history().await);
