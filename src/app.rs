@@ -20,7 +20,7 @@ use crate::catalog::store::Stores;
 use crate::catalog::store::sqlite::SqliteStore;
 use crate::cli::{Host, Local, Place};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Environment, JwtAlgorithm};
+use crate::config::{Config, Environment, JwtAlgorithm, SqlIsolation};
 use crate::data_folder::{DataFolder, Opened, RunningServer};
 use crate::dataset::decode::DecodeLimits;
 use crate::dataset::jobs::Jobs;
@@ -32,6 +32,7 @@ use crate::macros::Macros;
 use crate::server::http::{
     self, AppState, HttpSettings, InProcess, OperatorToken, RateLimits, Rates, Readiness, Services,
 };
+use crate::sql_worker::{SqlWorkers, WorkerSettings};
 use crate::storage::DurableLocal;
 use crate::telemetry::{self, Metrics};
 
@@ -53,6 +54,8 @@ pub struct App {
     stores: Stores,
     audit: AuditLog,
     folder: DataFolder,
+    /// Where other people's statements run, if not in this process.
+    workers: Option<SqlWorkers>,
 }
 
 impl App {
@@ -83,7 +86,14 @@ impl App {
         let queue = folder.audit_retry();
         let queue = RetryFile::open(&queue).map_err(|cause| unusable(&queue, cause))?;
         let audit = AuditLog::new(Arc::clone(&stores.audit), Arc::new(queue));
-        let engine = engine_config(config, folder.spill());
+        let mut engine = engine_config(config, folder.spill());
+        let workers = match config.queries.isolation {
+            SqlIsolation::Off => None,
+            SqlIsolation::Worker => {
+                Some(SqlWorkers::new(WorkerSettings::shares_of(&engine), Arc::clone(&objects)))
+            }
+        };
+        engine.isolation = workers.clone().map(|workers| Arc::new(workers) as _);
         let engine = Engine::new(engine, Arc::clone(&objects), Arc::clone(&stores.history))?;
         let settings = Settings {
             threads: import_threads(config),
@@ -100,6 +110,7 @@ impl App {
             folder.objects(),
             engine.clone(),
             Arc::clone(&imports),
+            workers.clone(),
             Instant::now(),
         );
         let state = AppState::new(Services {
@@ -116,7 +127,7 @@ impl App {
             operator_token: OperatorToken::random(),
             settings: http_settings(config, &folder),
         });
-        Ok(Self { state, stores, audit, folder })
+        Ok(Self { state, stores, audit, folder, workers })
     }
 
     /// Listens and serves until the process is asked to stop.
@@ -124,6 +135,10 @@ impl App {
     /// # Errors
     /// `Unavailable` when the address cannot be listened on.
     pub async fn serve(self, config: &Config, stop: impl Future<Output = ()>) -> Result<()> {
+        // Before anybody can ask: a server that was told to isolate, and cannot, must not answer.
+        if let Some(workers) = &self.workers {
+            workers.warm().await?;
+        }
         let address = config.server.address();
         let listener = TcpListener::bind(address).await.map_err(|cause| Error::Unavailable {
             message: format!("cannot listen on {address}: {cause}"),
@@ -307,7 +322,9 @@ impl Host for Embedded {
         App::open(&config, folder)?.serve(&config, stop).await
     }
 
-    async fn open(&self, config: Config) -> Result<Place> {
+    async fn open(&self, mut config: Config) -> Result<Place> {
+        // A command on its own runs what its own user wrote.
+        config.queries.isolation = SqlIsolation::Off;
         match DataFolder::open(&config.data.folder)? {
             Opened::Mine(folder) => {
                 let app = App::open(&config, folder)?;

@@ -13,7 +13,8 @@ use crate::catalog::store::{Owner, PageRequest, Stores};
 use crate::dataset::Outcome;
 use crate::dataset::jobs::Jobs;
 use crate::engine::Engine;
-use crate::server::http::{HealthProbe, HealthReport, PartHealth};
+use crate::server::http::{HealthProbe, HealthReport, PartHealth, SqlWorkersHealth};
+use crate::sql_worker::SqlWorkers;
 use crate::storage::keys;
 
 /// A part that takes longer counts as failing.
@@ -28,6 +29,7 @@ pub struct Probe {
     folder: PathBuf,
     engine: Engine,
     imports: Arc<Jobs<Outcome>>,
+    workers: Option<SqlWorkers>,
     started: Instant,
 }
 
@@ -40,9 +42,10 @@ impl Probe {
         folder: PathBuf,
         engine: Engine,
         imports: Arc<Jobs<Outcome>>,
+        workers: Option<SqlWorkers>,
         started: Instant,
     ) -> Self {
-        Self { stores, objects, folder, engine, imports, started }
+        Self { stores, objects, folder, engine, imports, workers, started }
     }
 
     async fn dataset_count(&self) -> Option<u64> {
@@ -76,6 +79,14 @@ impl HealthProbe for Probe {
             running_query_count: Some(self.engine.running() as u64),
             running_import_count: Some(self.imports.running() as u64),
             caches: self.engine.caches(),
+            sql_workers: self.workers.as_ref().map(|workers| {
+                let report = workers.report();
+                SqlWorkersHealth {
+                    count: report.workers as u64,
+                    busy_count: report.busy as u64,
+                    lost_count: report.lost,
+                }
+            }),
         }
     }
 }

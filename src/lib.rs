@@ -32,6 +32,7 @@ pub mod auth;
 pub mod catalog;
 pub mod encode;
 pub mod engine;
+pub mod sql_worker;
 pub mod storage;
 
 pub mod account;

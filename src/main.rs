@@ -5,13 +5,22 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use shirabe::app::Embedded;
 use shirabe::cli::{self, Cli, Out};
+use shirabe::sql_worker;
 
 /// Many small allocations on many threads are what queries and imports do.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+fn main() -> ExitCode {
+    // Before anything has threads, or reads the arguments of people.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == sql_worker::ARGUMENT) {
+        return sql_worker::run_worker();
+    }
+    command()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn command() -> ExitCode {
     // Held to the end: tests name the step of a write at which this process ends.
     #[cfg(feature = "failpoints")]
     let _steps = fail::FailScenario::setup();

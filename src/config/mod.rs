@@ -19,7 +19,7 @@ pub use auth::{AuthConfig, JwtAlgorithm};
 pub use data::DataConfig;
 pub use imports::ImportConfig;
 pub use logs::{LogConfig, LogFormat, LogLevel};
-pub use queries::QueryConfig;
+pub use queries::{QueryConfig, SqlIsolation};
 pub use rate_limits::RateLimitConfig;
 pub use server::{Environment, ServerConfig};
 pub use setting::Setting;
@@ -157,6 +157,7 @@ mod tests {
         check(&[("CORS_ORIGINS", "https://a.example/path")], "expected origins such as");
         check(&[("TRUSTED_PROXIES", "10.0.0.0/33")], "expected addresses or networks");
         check(&[("QUERY_TIMEOUT_SECONDS", "0")], "expected a whole number, 1 to 86400");
+        check(&[("SQL_ISOLATION", "yes")], "`SQL_ISOLATION` is `yes`: expected `off` or `worker`");
 
         #[track_caller]
         fn check(values: &[(&str, &str)], expected: &str) {

@@ -63,6 +63,12 @@ const HISTORY: Setting = Setting {
     meaning: "ended queries that are remembered",
 };
 
+const ISOLATION: Setting = Setting {
+    name: "SQL_ISOLATION",
+    default: Some("off"),
+    meaning: "where statements run: `off` in the server, `worker` in processes that can reach nothing else",
+};
+
 pub(super) const SETTINGS: &[&Setting] = &[
     &TIMEOUT,
     &MEMORY,
@@ -76,7 +82,17 @@ pub(super) const SETTINGS: &[&Setting] = &[
     &WAITING,
     &WAITING_PER_USER,
     &HISTORY,
+    &ISOLATION,
 ];
+
+/// Where statements run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SqlIsolation {
+    /// In the process of the server.
+    Off,
+    /// In workers.
+    Worker,
+}
 
 /// Settings of queries. `None`: the default depends on the machine or on another setting.
 #[derive(Debug, Clone)]
@@ -93,6 +109,7 @@ pub struct QueryConfig {
     pub waiting_max: u64,
     pub waiting_per_user_max: u64,
     pub history_max: u64,
+    pub isolation: SqlIsolation,
 }
 
 /// A pebibyte, in MiB: more is a mistake.
@@ -114,6 +131,11 @@ impl QueryConfig {
         let waiting = reader.number(&WAITING, 0, 100_000);
         let waiting_per_user = reader.number(&WAITING_PER_USER, 0, 100_000);
         let history = reader.number(&HISTORY, 0, 100_000_000);
+        let isolation = reader.required(&ISOLATION, "`off` or `worker`", |text| match text {
+            "off" => Some(SqlIsolation::Off),
+            "worker" => Some(SqlIsolation::Worker),
+            _ => None,
+        });
         Some(Self {
             timeout_s: timeout_s?,
             memory_bytes_max: memory?.map(bytes),
@@ -127,6 +149,7 @@ impl QueryConfig {
             waiting_max: waiting?,
             waiting_per_user_max: waiting_per_user?,
             history_max: history?,
+            isolation: isolation?,
         })
     }
 }

@@ -15,7 +15,7 @@ use super::classify::classify;
 use super::execute::{self, Plan};
 use super::running::Run;
 use super::stream::Deadline;
-use super::{Engine, Progress, QuerySpec, QueryStream};
+use super::{Engine, How, Progress, QuerySpec, QueryStream};
 use crate::catalog::record::CacheUse;
 use crate::error::{Error, Result};
 use crate::telemetry::RESULT_CACHE;
@@ -131,13 +131,19 @@ impl Engine {
             run.live().used_cache(cache);
             let limits = spec.limits;
             let planner = engine.clone();
-            let plan = async move {
-                match known {
-                    Some(planned) => planner.ready(&spec, &planned),
-                    None => Ok(Plan::new(planner.plan(&spec).await?)),
-                }
+            let how = match engine.isolation_of(&spec) {
+                Some(isolation) => How::Elsewhere(isolation, spec),
+                None => How::Here(
+                    async move {
+                        match known {
+                            Some(planned) => planner.ready(&spec, &planned),
+                            None => Ok(Plan::new(planner.plan(&spec).await?)),
+                        }
+                    }
+                    .boxed(),
+                ),
             };
-            let rows = engine.launch(run, limits, deadline, plan.boxed()).await?;
+            let rows = engine.launch(run, limits, deadline, how).await?;
             encode(rows).await
         }
     }
@@ -148,8 +154,12 @@ impl Engine {
         Ok(Plan { state, plan: planned.plan.clone(), optimised: true })
     }
 
-    /// The plan of `spec`, kept or made now. None when it changes from run to run.
+    /// The plan of `spec`, kept or made now. None when it changes from run to run, and when another process is to
+    /// run it: then it is not planned in this one either.
     async fn known(&self, spec: &QuerySpec) -> Result<Known> {
+        if self.isolation_of(spec).is_some() {
+            return Ok(None);
+        }
         let Some(key) = StatementKey::of(spec) else { return Ok(None) };
         let (engine, spec) = (self.clone(), spec.clone());
         let plan = Box::pin(self.0.planners.run(async move { engine.plan_to_keep(&spec, key).await }));

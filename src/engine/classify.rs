@@ -101,7 +101,15 @@ fn by_reference(error: &DataFusionError, place: Option<Place>) -> Error {
 
 /// The error of ours that one of DataFusion's was made from.
 fn ours_within<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
-    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+    std::iter::successors(Some(error), |error| within(*error)).find_map(|error| error.downcast_ref())
+}
+
+/// What an error was made from. An I/O error made from another names only that one's source.
+fn within<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(io) => io.get_ref().map(|cause| cause as _),
+        None => error.source(),
+    }
 }
 
 /// Where in the statement the planner saw the fault.
@@ -298,7 +306,7 @@ fn io_by_reference(error: &std::io::Error) -> Option<Error> {
         return Some(Error::StorageFull("temporary rows of the query".to_owned()));
     }
     // The writer of spilled rows knows only I/O errors, and hands our refusal on inside one.
-    error.get_ref().and_then(|cause| ours_within(cause)).map(Error::again)
+    ours_within(error).map(Error::again)
 }
 
 fn external(cause: Box<dyn std::error::Error + Send + Sync>) -> Error {

@@ -26,7 +26,7 @@ use super::deep::Deep;
 use super::planners::Planners;
 use super::resources::Resources;
 use super::running::Live;
-use super::sort;
+use super::sort::{self, Batches};
 use super::stream::Deadline;
 use crate::error::{Error, Result};
 use crate::tasks::Workers;
@@ -107,6 +107,32 @@ pub(super) async fn start(workers: &Workers, planners: Arc<Planners>, work: Work
     };
     let schema = planned.await.map_err(unsaid)??;
     Ok(Started { schema, batches, deadline, _work: task })
+}
+
+/// Passes on what a query makes elsewhere.
+pub(super) fn pass_on(
+    workers: &Workers,
+    schema: SchemaRef,
+    mut rows: Batches,
+    deadline: Deadline,
+    slot: Slot,
+) -> Started {
+    let (send, batches) = mpsc::channel(BATCHES_AHEAD);
+    let passing = async move {
+        let _slot = slot;
+        loop {
+            let (event, ended) = match rows.next().await {
+                Some(Ok(batch)) => (Event::Batch(batch), false),
+                Some(Err(error)) => (Event::Failed(error), true),
+                None => (Event::End, true),
+            };
+            if send.send(event).await.is_err() || ended {
+                return;
+            }
+        }
+    };
+    let task = workers.spawn(async move { deadline.cut(passing).await });
+    Started { schema, batches, deadline, _work: task }
 }
 
 /// What operators are told of the session. They hold the functions they call; the lists of all functions, which cost

@@ -25,6 +25,7 @@ mod guard;
 mod history;
 #[cfg(test)]
 mod hostile;
+mod isolation;
 #[cfg(test)]
 mod life_tests;
 mod list;
@@ -33,6 +34,7 @@ mod macros;
 mod manifests;
 mod memory;
 mod near;
+mod one_file;
 mod parameter;
 mod planners;
 mod reader;
@@ -75,7 +77,9 @@ pub use admission::AdmissionLimits;
 pub use ask::{Asked, Caches};
 pub use cache::{Answer, Body, Ended, Fill, Kept, Running as RunningAnswer};
 pub use explain::{Explanation, Join, Part, Scan};
+pub use isolation::Isolation;
 pub use list::QueryFilter;
+pub use one_file::OneFile;
 pub use parameter::{Parameter, ParameterType, Parameters};
 pub use runtime::EngineConfig;
 pub use sort::Batches;
@@ -129,6 +133,13 @@ struct Inner {
     config: EngineConfig,
 }
 
+/// Where a query runs.
+enum How {
+    /// In this process, when it is planned.
+    Here(BoxFuture<'static, Result<Plan>>),
+    Elsewhere(Arc<dyn Isolation>, QuerySpec),
+}
+
 impl Engine {
     /// An engine that reads from `objects` and nothing else, and keeps its history in `history`.
     ///
@@ -167,8 +178,11 @@ impl Engine {
     /// or `TimedOut`.
     pub async fn run(&self, spec: QuerySpec) -> Result<QueryStream> {
         let (about, limits, engine) = (spec.about(), spec.limits, self.clone());
-        let plan = async move { Ok(Plan::new(engine.plan(&spec).await?)) };
-        self.begin(about, limits, plan.boxed()).await
+        let how = match self.isolation_of(&spec) {
+            Some(isolation) => How::Elsewhere(isolation, spec),
+            None => How::Here(async move { Ok(Plan::new(engine.plan(&spec).await?)) }.boxed()),
+        };
+        self.begin(about, limits, how).await
     }
 
     /// Plans `spec` and tells what it would cost. It waits for its turn like a query, and reads no row.
@@ -228,7 +242,7 @@ impl Engine {
     pub async fn stream(&self, frame: DataFrame, rows: Option<u64>, about: About) -> Result<QueryStream> {
         let limits = Limits { rows, result_bytes: None, deadline_ms: self.deadline_ms(None) };
         let plan = Plan::new(frame.into_parts());
-        self.begin(about, limits, async move { Ok(plan) }.boxed()).await
+        self.begin(about, limits, How::Here(async move { Ok(plan) }.boxed())).await
     }
 
     /// The rows of a version: all columns or those named, in the given order.
@@ -278,6 +292,12 @@ impl Engine {
         (self.0.admission.waiting(), self.0.admission.running())
     }
 
+    /// Statements that are planned although nobody waits for them any more: planning does not give way.
+    #[must_use]
+    pub fn planned_for_nobody(&self) -> usize {
+        self.0.planners.lost()
+    }
+
     /// Bytes that running queries hold at this moment.
     #[must_use]
     pub fn memory_used(&self) -> usize {
@@ -300,15 +320,15 @@ impl Engine {
         u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Who runs `spec` instead of this process, if somebody does. The list of queries stays in this process.
+    fn isolation_of(&self, spec: &QuerySpec) -> Option<Arc<dyn Isolation>> {
+        self.0.config.isolation.as_ref().filter(|_| spec.reads_only_versions()).map(Arc::clone)
+    }
+
     /// Puts a query on the list, and launches it.
-    async fn begin(
-        &self,
-        about: About,
-        limits: Limits,
-        plan: BoxFuture<'static, Result<Plan>>,
-    ) -> Result<QueryStream> {
+    async fn begin(&self, about: About, limits: Limits, how: How) -> Result<QueryStream> {
         let deadline = Deadline::after(Duration::from_millis(limits.deadline_ms));
-        self.launch(self.0.running.begin(about)?, limits, deadline, plan).await
+        self.launch(self.0.running.begin(about)?, limits, deadline, how).await
     }
 
     /// Waits for the turn of a query, and starts it.
@@ -317,16 +337,25 @@ impl Engine {
         mut run: Run,
         limits: Limits,
         deadline: Deadline,
-        plan: BoxFuture<'static, Result<Plan>>,
+        how: How,
     ) -> Result<QueryStream> {
         let live = Arc::clone(run.live());
         let starting = async {
             let slot = self.0.admission.enter(live.user_id()).await?;
             live.admitted();
-            let resources = self.0.pools.share(live.peak())?;
             let live = Arc::clone(&live);
-            let work = Work { plan, rows: limits.rows, resources, live, deadline, slot };
-            execute::start(&self.0.workers, Arc::clone(&self.0.planners), work).await
+            match how {
+                How::Here(plan) => {
+                    let resources = self.0.pools.share(live.peak())?;
+                    let work = Work { plan, rows: limits.rows, resources, live, deadline, slot };
+                    execute::start(&self.0.workers, Arc::clone(&self.0.planners), work).await
+                }
+                How::Elsewhere(isolation, spec) => {
+                    let (schema, rows) = isolation.run(spec).await?;
+                    live.planned_elsewhere();
+                    Ok(execute::pass_on(&self.0.workers, schema, rows, deadline, slot))
+                }
+            }
         };
         match live.bound(deadline, starting).await {
             Ok(started) => {

@@ -153,8 +153,7 @@ impl Planners {
     }
 
     /// Threads whose statement takes longer than anybody waits for.
-    #[cfg(test)]
-    fn lost(&self) -> usize {
+    pub(super) fn lost(&self) -> usize {
         self.0.state().lost
     }
 }

@@ -37,10 +37,14 @@ impl Resources {
 impl Pools {
     /// Shares of what `config` allows, and of `base` what is no matter of amounts.
     pub(super) fn new(config: &EngineConfig, base: Arc<RuntimeEnv>) -> Result<Self> {
+        let spill = match &config.spill_file {
+            Some(file) => SpillSpace::in_file(file.clone(), config.spill_bytes_max),
+            None => SpillSpace::new(config.spill_dir.clone(), config.spill_bytes_max),
+        };
         Ok(Self {
             base,
             memory: Whole::new(config.memory_bytes_max),
-            spill: SpillSpace::new(config.spill_dir.clone(), config.spill_bytes_max)?,
+            spill: spill?,
             memory_per_query: config.memory_per_query_bytes_max,
             spill_per_query: config.spill_per_query_bytes_max,
         })

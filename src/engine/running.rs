@@ -151,6 +151,11 @@ impl Live {
         let _ = self.plan.set(plan);
     }
 
+    /// It is planned in another process, and its numbers are there.
+    pub(super) fn planned_elsewhere(&self) {
+        self.planned_us.store(self.elapsed_us(), Ordering::Relaxed);
+    }
+
     /// It ran out of memory and runs again in another way.
     pub(super) fn retried(&self) {
         let _ = self.retried.set(());
@@ -179,10 +184,10 @@ impl Live {
     }
 
     fn phase(&self) -> QueryOutcome {
-        match (self.admitted_us.load(Ordering::Relaxed), self.plan.get()) {
+        match (self.admitted_us.load(Ordering::Relaxed), self.planned_us.load(Ordering::Relaxed)) {
             (0, _) => QueryOutcome::Queued,
-            (_, None) => QueryOutcome::Planning,
-            (_, Some(_)) => QueryOutcome::Running,
+            (_, 0) => QueryOutcome::Planning,
+            (_, _) => QueryOutcome::Running,
         }
     }
 

@@ -16,6 +16,8 @@ use url::Url;
 
 use super::admission::AdmissionLimits;
 use super::classify::classify;
+use super::isolation::Isolation;
+use super::one_file::OneFile;
 use crate::error::Result;
 
 /// The one place that plans may read from. The scheme is ours, so no statement can name another.
@@ -42,6 +44,10 @@ pub struct EngineConfig {
     pub history_max: u64,
     /// The folder they spill to; it must exist.
     pub spill_dir: PathBuf,
+    /// The file they spill to instead, in a process that may open none.
+    pub spill_file: Option<OneFile>,
+    /// Who runs specs instead of this process.
+    pub isolation: Option<Arc<dyn Isolation>>,
     /// Into how many parallel parts a plan is cut.
     pub target_partitions: usize,
     /// Rows of a batch.
@@ -80,6 +86,8 @@ impl EngineConfig {
             threads: cores,
             history_max: 100_000,
             spill_dir,
+            spill_file: None,
+            isolation: None,
             target_partitions: cores,
             batch_rows: 8192,
             deadline: Duration::from_secs(300),

@@ -16,6 +16,7 @@ use datafusion::execution::{SpillFile, SpillWriter, TempFileFactory};
 use futures::Stream;
 
 use super::classify::classify;
+use super::one_file::OneFile;
 
 /// The disk that all queries share.
 #[derive(Debug)]
@@ -28,9 +29,16 @@ pub(super) struct SpillSpace {
 impl SpillSpace {
     /// At most `bytes_max` bytes in `folder`, which must exist.
     pub(super) fn new(folder: PathBuf, bytes_max: u64) -> crate::error::Result<Arc<Self>> {
-        let files = DiskManagerBuilder::default()
-            .with_mode(DiskManagerMode::Directories(vec![folder]))
-            .with_max_temp_directory_size(u64::MAX);
+        Self::of(DiskManagerMode::Directories(vec![folder]), bytes_max)
+    }
+
+    /// At most `bytes_max` bytes in `file`.
+    pub(super) fn in_file(file: OneFile, bytes_max: u64) -> crate::error::Result<Arc<Self>> {
+        Self::of(DiskManagerMode::Custom(Arc::new(file)), bytes_max)
+    }
+
+    fn of(mode: DiskManagerMode, bytes_max: u64) -> crate::error::Result<Arc<Self>> {
+        let files = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(u64::MAX);
         let files = Arc::new(files.build().map_err(classify)?);
         Ok(Arc::new(Self { bytes_max, used: AtomicU64::new(0), files }))
     }

@@ -82,7 +82,7 @@ impl Progress {
         self.rows.load(Ordering::Relaxed)
     }
 
-    /// Bytes of memory of the batches handed out.
+    /// Bytes of the values handed out.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
@@ -119,13 +119,24 @@ impl Progress {
 
     fn count(&self, batch: &RecordBatch) {
         self.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-        self.bytes.fetch_add(batch.get_array_memory_size() as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(byte_count(batch), Ordering::Relaxed);
     }
 
     fn touch(&self) {
         let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.elapsed_us.store(micros, Ordering::Relaxed);
     }
+}
+
+/// Bytes of the values of `batch`. Columns may be parts of one buffer, as those from a worker are, and the whole of it
+/// would count for each of them.
+fn byte_count(batch: &RecordBatch) -> u64 {
+    let columns = batch.columns().iter();
+    let sizes = columns.map(|column| {
+        let size = column.to_data().get_slice_memory_size();
+        size.unwrap_or_else(|_| column.get_array_memory_size()) as u64
+    });
+    sizes.sum()
 }
 
 /// The rows of a running query. A failure is the last item.

@@ -17,6 +17,8 @@ mod encodings;
 mod http;
 // What SQL answers, record by record: the files of tests/slt, through the engine and through HTTP.
 mod slt;
+// Statements in processes of their own.
+mod sql_worker;
 // A door over real stores in a folder of its own.
 mod support;
 // How answers end, and how many bytes they are, as others' readers see it.

@@ -36,6 +36,17 @@ pub struct HealthReport {
     pub running_query_count: Option<u64>,
     pub running_import_count: Option<u64>,
     pub caches: Caches,
+    /// Absent when statements run in the server itself.
+    pub sql_workers: Option<SqlWorkersHealth>,
+}
+
+/// The processes that statements run in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SqlWorkersHealth {
+    pub count: u64,
+    pub busy_count: u64,
+    /// Ended with the query that they ran, since the server started.
+    pub lost_count: u64,
 }
 
 /// Whether one part answers.

@@ -56,7 +56,7 @@ mod versions;
 mod write_deadline;
 
 pub use client_address::Peer;
-pub use health::{HealthProbe, HealthReport, PartHealth};
+pub use health::{HealthProbe, HealthReport, PartHealth, SqlWorkersHealth};
 pub use in_process::InProcess;
 pub use listen::{serve, stop_signal};
 pub use rate_limit::{RateLimits, Rates};

@@ -33,21 +33,21 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// A data folder that nobody has open.
-pub(super) struct Folder {
+pub(crate) struct Folder {
     pub(super) root: tempfile::TempDir,
 }
 
 impl Folder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { root: tempfile::tempdir().unwrap() }
     }
 
-    pub(super) fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.root.path().join("data")
     }
 
     /// The program, about to be started on this folder.
-    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program(&self.data());
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command

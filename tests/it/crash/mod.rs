@@ -11,6 +11,6 @@ mod damage;
 pub(crate) mod folder;
 mod full_disk;
 mod random;
-mod server;
+pub(crate) mod server;
 #[cfg(feature = "failpoints")]
 mod steps;

@@ -20,7 +20,7 @@ use super::folder::Folder;
 const MANY: i64 = 100_000;
 
 /// A server in a process of its own; killed when dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
     pub(super) announced: RunningServer,
     client: reqwest::Client,
@@ -29,7 +29,7 @@ pub(super) struct Server {
 impl Server {
     /// Starts `command` and waits until it serves. `view` is where this process sees what the server
     /// sees as `/`, given its process id.
-    pub(super) fn start(mut command: Command, data: &Path, view: impl FnOnce(u32) -> String) -> Self {
+    pub(crate) fn start(mut command: Command, data: &Path, view: impl FnOnce(u32) -> String) -> Self {
         // A port that was free a moment ago: the system hands out others first.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         command.env("API_PORT", port.to_string()).stdin(Stdio::null()).stdout(Stdio::null());
@@ -48,16 +48,21 @@ impl Server {
         Self { child, announced, client: reqwest::Client::new() }
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub(super) fn post(&self, path: &str) -> RequestBuilder {
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        let url = format!("{}{path}", self.announced.url);
+        self.client.get(url).bearer_auth(&self.announced.token)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
         let url = format!("{}{path}", self.announced.url);
         self.client.post(url).bearer_auth(&self.announced.token)
     }
 
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         // It may have ended already, which the wait tells.
         let _ = self.child.kill();
         self.child.wait().unwrap();
@@ -71,7 +76,7 @@ impl Drop for Server {
 }
 
 /// The answer's status and its JSON.
-pub(super) async fn answer(request: RequestBuilder) -> (u16, Value) {
+pub(crate) async fn answer(request: RequestBuilder) -> (u16, Value) {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     (status, response.json().await.unwrap())
@@ -87,7 +92,7 @@ fn spooled(folder: &Folder) -> u64 {
 }
 
 /// Waits for `condition`, looking again and again, for a minute at most.
-async fn until(condition: impl Fn() -> bool + Send + Sync) {
+pub(crate) async fn until(condition: impl Fn() -> bool + Send + Sync) {
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
     let holds = async {
         while !condition() {

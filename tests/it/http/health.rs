@@ -35,6 +35,7 @@ async fn the_state_of_each_part_is_told_to_who_signed_in() {
             "free_disk_bytes",
             "running_import_count",
             "running_query_count",
+            "sql_workers",
             "storage",
             "store",
             "uptime_s",
