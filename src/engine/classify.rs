@@ -76,7 +76,7 @@ fn by_reference(error: &DataFusionError, place: Option<Place>) -> Error {
         E::Execution(message) => execution(message),
         E::ResourcesExhausted(message) => Error::OverLimit(format!(
             "the query needs more memory or spill space than there is: {}",
-            first_line(message)
+            exhausted(message)
         )),
         E::ArrowError(cause, _) => arrow_by_reference(cause),
         E::ParquetError(cause) => parquet_by_reference(cause),
@@ -342,6 +342,28 @@ fn pattern(message: &str) -> Option<Error> {
 
 fn first_line(message: &str) -> &str {
     message.lines().next().unwrap_or_default()
+}
+
+/// Who asked in vain, and who holds what there is. [`TrackConsumersPool`] says it in several lines.
+///
+/// [`TrackConsumersPool`]: datafusion::execution::memory_pool::TrackConsumersPool
+fn exhausted(message: &str) -> String {
+    let first = first_line(message);
+    let asked = first
+        .strip_prefix("Additional allocation failed for ")
+        .and_then(|rest| rest.split_once(" with top memory consumers"));
+    let Some((asked, _)) = asked else {
+        return tidy(first);
+    };
+    let held: Vec<String> = message
+        .lines()
+        .filter_map(|line| {
+            let (name, rest) = line.strip_prefix("  ")?.split_once('#')?;
+            let (_, bytes) = rest.split_once("consumed ")?;
+            Some(format!("{name} {}", bytes.split(',').next()?))
+        })
+        .collect();
+    format!("{asked} asked for more; held by {}", held.join(", "))
 }
 
 /// A library's message in the form of ours: lower-case at the start, no full stop, no backtrace.

@@ -16,6 +16,9 @@ use datafusion::execution::memory_pool::{
 /// How many consumers an out-of-memory message names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 
+/// What is a little of a share: one of so many parts.
+const LITTLE_PARTS: usize = 128;
+
 /// What all queries together may hold.
 #[derive(Debug)]
 pub(super) struct Whole {
@@ -52,8 +55,9 @@ impl Peak {
 /// A share of `whole` of at most `bytes_max`, for one query. Operators that can spill get equal parts of it.
 pub(super) fn share(whole: &Arc<Whole>, bytes_max: usize, peak: Peak) -> Arc<dyn MemoryPool> {
     let bytes_max = bytes_max.min(whole.bytes_max);
-    // Operators that can spill take all that they are given. An eighth is kept from them, so that those that cannot
-    // find something when they come later.
+    // Some operators take all that they are given: those that can spill, and merges of what was spilled, which read
+    // as many runs side by side as there is memory for. An eighth is kept from them, so that those who hold little,
+    // such as an aggregate without groups, find something when they come later.
     let own = FairSpillPool::new(bytes_max - bytes_max / 8);
     let share = Share { whole: Arc::clone(whole), own, bytes_max, peak: peak.0 };
     Arc::new(TrackConsumersPool::new(share, CONSUMERS_NAMED))
@@ -105,8 +109,11 @@ impl MemoryPool for Share {
 
     fn try_grow(&self, reservation: &MemoryReservation, bytes: usize) -> Result<()> {
         if let Err(error) = self.own.try_grow(reservation, bytes) {
-            let spills = reservation.consumer().can_spill();
-            if spills || self.own.reserved().saturating_add(bytes) > self.bytes_max {
+            let holds_much = reservation.size().saturating_add(bytes) > self.bytes_max / LITTLE_PARTS;
+            if reservation.consumer().can_spill()
+                || holds_much
+                || self.own.reserved().saturating_add(bytes) > self.bytes_max
+            {
                 return Err(error);
             }
             self.own.grow(reservation, bytes);
@@ -136,6 +143,20 @@ impl MemoryPool for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_holds_little_finds_memory_when_the_others_have_taken_theirs() {
+        let pool = share(&Whole::new(128_000), 128_000, Peak::default());
+        let sort = MemoryConsumer::new("sort").with_can_spill(true).register(&pool);
+        let merge = MemoryConsumer::new("merge").register(&pool);
+        sort.try_grow(60_000).unwrap();
+        while merge.try_grow(500).is_ok() {}
+        assert!(merge.size() >= 52_000 - 500 && pool.reserved() <= 112_000, "{}", merge.size());
+        sort.try_grow(1).unwrap_err();
+        let aggregate = MemoryConsumer::new("aggregate").register(&pool);
+        aggregate.try_grow(1_000).unwrap();
+        aggregate.try_grow(1).unwrap_err();
+    }
 
     #[test]
     fn a_query_stays_within_its_share_and_all_within_the_whole() {
