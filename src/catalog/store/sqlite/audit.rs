@@ -14,7 +14,7 @@ const LIST: &str = include_str!("../../../../sql/store/audit_list.sql");
 #[async_trait]
 impl AuditStore for SqliteStore {
     async fn append(&self, record: AuditRecord) -> Result<(), StoreError> {
-        self.database.write(move |tx| append(tx, &record)).await
+        self.database.append(move |tx| append(tx, &record)).await
     }
 
     async fn list(&self, page: PageRequest) -> Result<Page<AuditRecord>, StoreError> {

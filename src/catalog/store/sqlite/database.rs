@@ -11,6 +11,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::Semaphore;
 
 use super::migrate::{self, Migration};
+use super::recall::{Key, Recall};
 use crate::catalog::store::StoreError;
 use crate::tasks;
 
@@ -25,6 +26,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 enum Access {
     Read,
     Write,
+    /// A write after which everything that is recalled is as it was.
+    Append,
 }
 
 /// A SQLite file. Clones share its connections.
@@ -36,6 +39,7 @@ struct Inner {
     path: PathBuf,
     readers: Pool,
     writer: Pool,
+    recall: Recall,
 }
 
 #[derive(Debug)]
@@ -56,7 +60,12 @@ impl Database {
     /// Opens or makes the file and applies the migrations it lacks.
     pub(super) fn open(path: &Path, migrations: &[Migration]) -> Result<Self, StoreError> {
         create(path).map_err(|cause| StoreError::Unavailable(cause.into()))?;
-        let inner = Inner { path: path.to_owned(), readers: Pool::new(READERS), writer: Pool::new(1) };
+        let inner = Inner {
+            path: path.to_owned(),
+            readers: Pool::new(READERS),
+            writer: Pool::new(1),
+            recall: Recall::new(),
+        };
         let database = Self(Arc::new(inner));
         let prepared = database.connect(Access::Write).and_then(|mut connection| {
             migrate::apply(&mut connection, migrations)?;
@@ -90,6 +99,22 @@ impl Database {
         }
     }
 
+    /// As [`Database::read_few`], for one answer that depends on nothing but `key` and what is stored: as long as
+    /// nothing was written since, it is what it was before.
+    pub(super) async fn recall<T, F>(&self, key: Key, job: F) -> Result<T, StoreError>
+    where
+        T: Clone + Send + Sync + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let Some(moment) = self.0.recall.now() else { return self.read_few(job).await };
+        if let Some(known) = self.0.recall.get(&key, moment) {
+            return Ok(known);
+        }
+        let value = self.read_few(job).await?;
+        self.0.recall.keep(key, moment, value.clone());
+        Ok(value)
+    }
+
     /// Runs `job` in a transaction that no other writer shares. It is on the disk when this returns
     /// `Ok`, and leaves nothing behind when `job` fails.
     pub(super) async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
@@ -98,6 +123,15 @@ impl Database {
         F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         self.run(Access::Write, job).await
+    }
+
+    /// As [`Database::write`], for what nobody reads through [`Database::recall`]: logs, which are written all the time.
+    pub(super) async fn append<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.run(Access::Append, job).await
     }
 
     async fn run<T, F>(&self, access: Access, job: F) -> Result<T, StoreError>
@@ -126,7 +160,10 @@ impl Database {
             Some(connection) => connection,
             None => self.connect(access)?,
         };
-        let outcome = in_transaction(&mut connection, access, job);
+        let outcome = {
+            let _writing = matches!(access, Access::Write).then(|| self.0.recall.writing());
+            in_transaction(&mut connection, access, job)
+        };
         // A connection that could not even roll back is closed, which does it.
         if connection.is_autocommit() {
             self.give_back(access, connection);
@@ -149,7 +186,7 @@ impl Database {
     fn pool(&self, access: Access) -> &Pool {
         match access {
             Access::Read => &self.0.readers,
-            Access::Write => &self.0.writer,
+            Access::Write | Access::Append => &self.0.writer,
         }
     }
 
@@ -191,7 +228,7 @@ fn in_transaction<T>(
     let behavior = match access {
         Access::Read => TransactionBehavior::Deferred,
         // Takes the lock first, so that what the job reads is still true when it writes.
-        Access::Write => TransactionBehavior::Immediate,
+        Access::Write | Access::Append => TransactionBehavior::Immediate,
     };
     let tx = connection.transaction_with_behavior(behavior)?;
     let value = job(&tx)?;

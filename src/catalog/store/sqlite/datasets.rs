@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use rusqlite::{Row, Transaction, named_params};
 
 use super::place::Place;
+use super::recall::RECORDS_MAX;
 use super::{SqliteStore, commit, doc};
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, VersionRecord};
@@ -27,21 +28,22 @@ const NEWEST: (i64, String) = (i64::MAX, String::new());
 #[async_trait]
 impl DatasetStore for SqliteStore {
     async fn lookup(&self, ids: &[DatasetId], names: &[NameKey]) -> Result<Vec<DatasetRecord>, StoreError> {
+        let key = ("datasets", doc::write(&(ids, names))?);
+        let few = ids.len() + names.len() <= RECORDS_MAX;
         let (ids, names) = (ids.to_vec(), names.to_vec());
-        self.database
-            .read_few(move |tx| {
-                let by_id = ids.iter().map(|id| ("select doc from datasets where id = ?", id.as_str()));
-                let by_name =
-                    names.iter().map(|name| ("select doc from datasets where name_key = ?", name.as_str()));
-                let mut seen = HashSet::new();
-                let mut found = Vec::new();
-                for (sql, key) in by_id.chain(by_name) {
-                    let dataset: Option<DatasetRecord> = doc::query_one(tx, sql, [key])?;
-                    found.extend(dataset.filter(|dataset| seen.insert(dataset.id.clone())));
-                }
-                Ok(found)
-            })
-            .await
+        let read = move |tx: &Transaction<'_>| {
+            let by_id = ids.iter().map(|id| ("select doc from datasets where id = ?", id.as_str()));
+            let by_name =
+                names.iter().map(|name| ("select doc from datasets where name_key = ?", name.as_str()));
+            let mut seen = HashSet::new();
+            let mut found = Vec::new();
+            for (sql, key) in by_id.chain(by_name) {
+                let dataset: Option<DatasetRecord> = doc::query_one(tx, sql, [key])?;
+                found.extend(dataset.filter(|dataset| seen.insert(dataset.id.clone())));
+            }
+            Ok(found)
+        };
+        if few { self.database.recall(key, read).await } else { self.database.read_few(read).await }
     }
 
     async fn list(&self, owner: &Owner, page: PageRequest) -> Result<(Page<DatasetRecord>, u64), StoreError> {

@@ -20,6 +20,7 @@ mod macros;
 mod migrate;
 mod place;
 mod queries;
+mod recall;
 mod revision;
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ impl HistoryStore for SqliteStore {
     async fn append(&self, records: &[Arc<QueryRecord>]) -> Result<(), StoreError> {
         let records = records.to_vec();
         self.database
-            .write(move |tx| {
+            .append(move |tx| {
                 let mut statement = tx.prepare_cached(APPEND)?;
                 for record in &records {
                     statement.execute(named_params! {
@@ -94,7 +94,7 @@ impl HistoryStore for SqliteStore {
     async fn trim(&self, keep: u64) -> Result<u64, StoreError> {
         let keep = i64::try_from(keep).unwrap_or(i64::MAX);
         self.database
-            .write(move |tx| Ok(tx.prepare_cached(TRIM)?.execute(named_params! { ":keep": keep })? as u64))
+            .append(move |tx| Ok(tx.prepare_cached(TRIM)?.execute(named_params! { ":keep": keep })? as u64))
             .await
     }
 }
