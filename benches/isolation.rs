@@ -42,8 +42,8 @@ const STATEMENTS: &[(&str, &str, Option<u64>, bool)] = &[
     ("25 rows", "select * from nations", None, true),
     ("one order", "select * from lineitem where l_orderkey = 3", None, true),
     ("count", "select count(*) from lineitem", None, true),
-    ("Q1", include_str!("../sql/bench/q1.sql"), None, false),
-    ("Q6", include_str!("../sql/bench/q6.sql"), None, false),
+    ("Q1", include_str!("../sql/bench/tpch/q01.sql"), None, false),
+    ("Q6", include_str!("../sql/bench/tpch/q06.sql"), None, false),
     ("like", "select count(*) from lineitem where l_comment like '%special%requests%'", None, false),
     (
         "top 100",

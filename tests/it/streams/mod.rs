@@ -8,6 +8,7 @@ mod clients;
 mod wire;
 
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -34,8 +35,10 @@ const LONG: &str = "select value, md5(cast(value as varchar)) as text from range
 /// The same, which meets a division by zero far behind its first rows.
 const FAILING: &str =
     "select value / (value - 50000) as value, md5(cast(value as varchar)) as text from range(0, 60000)";
-/// The same, and then nothing for a long time.
-const STALLING: &str = "select value, md5(cast(value as varchar)) as text from range(0, 60000) union all \
+/// As many as are known to be made before it stalls; some of the last may wait for others.
+const ROWS: u64 = 32_768;
+/// Some 2 MB of the same, and then nothing for a long time.
+const STALLING: &str = "select value, md5(cast(value as varchar)) as text from range(0, 42000) union all \
     select count(*), 'x' from range(0, 1000000) a, range(0, 1000000) b where (a.value * b.value) % 7 = 3";
 
 /// The interpreter that has the readers; `None` where nobody has installed them.
@@ -97,29 +100,67 @@ async fn every_reader_knows_a_whole_answer_from_one_that_failed() {
             ("ran out of time", STALLING, "&timeout_ms=3000", "QUERY_TIMEOUT"),
         ] {
             // Each format once: it takes as long as its deadline.
-            if sql == STALLING && !(reader.starts_with("pyarrow") || reader.starts_with("pandas")) {
+            if sql == STALLING && !first_of_its_format(reader) {
                 continue;
             }
-            let failed = ask(sql, more).await;
-            let error =
-                failed["error"].as_str().unwrap_or_else(|| panic!("{reader} took what {cause} for whole"));
-            let told = match *reader {
-                "pandas json" | "pandas ndjson" => code,
-                "duckdb parquet" => "InvalidInputException",
-                // Nothing of it has left before its first group of rows is whole, so there is a status to tell.
-                "pyarrow parquet" | "pandas parquet" | "pandas xlsx" if error.contains("HTTP Error") => {
-                    if code == "BAD_DATA" {
-                        "HTTP Error 422"
-                    } else {
-                        "HTTP Error 504"
-                    }
-                }
-                name if name.starts_with("curl") || name.starts_with("duckdb") => "curl exited with 18",
-                _ => "IncompleteRead",
-            };
-            assert!(error.contains(told), "{reader}, which {cause}: {error}");
+            broke_off(reader, cause, code, &ask(sql, more).await);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_format_tells_a_cancelled_answer_and_one_that_grew_too_large() {
+    let Some(python) = interpreter() else { return };
+    let app = TestApp::with(&[("QUERY_RESULT_MB", "2")]);
+    let ana = app.ana().await;
+    let (address, _serving) = serving(&app, std::future::pending()).await;
+    for (reader, ..) in READERS.iter().filter(|(reader, ..)| first_of_its_format(reader)) {
+        let large = read(&python, reader, address, &ana, &query(LONG, "")).await;
+        broke_off(reader, "grew too large", "OVER_LIMIT", &large);
+
+        let stalling = query(STALLING, "");
+        let asking = read(&python, reader, address, &ana, &stalling);
+        let (cancelled, ()) = tokio::join!(asking, cancel_behind_first_rows(&app, &ana));
+        broke_off(reader, "was cancelled", "CANCELLED", &cancelled);
+    }
+}
+
+/// Waits until the one query that runs has made its rows and stalls, and cancels it.
+async fn cancel_behind_first_rows(app: &TestApp, by: &Person) {
+    let found = async {
+        loop {
+            let (live, _) = app.get("/api/queries?state=live").by(by).send().await.list();
+            if let Some(stalling) = live.iter().find(|query| query["rows"].as_u64() >= Some(ROWS)) {
+                return stalling["query_id"].as_str().unwrap().to_owned();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let id = tokio::time::timeout(Duration::from_secs(120), found).await.expect("it makes its first rows");
+    app.delete(&format!("/api/queries/{id}")).by(by).send().await.no_content();
+}
+
+/// One reader for each format, for what takes long.
+fn first_of_its_format(reader: &str) -> bool {
+    reader.starts_with("pyarrow") || reader.starts_with("pandas")
+}
+
+/// Checks that the reader took the answer for one that broke off, and was told why where its format can say it.
+fn broke_off(reader: &str, cause: &str, code: &str, said: &Value) {
+    let error = said["error"].as_str().unwrap_or_else(|| panic!("{reader} took what {cause} for whole"));
+    let told = match reader {
+        "pandas json" | "pandas ndjson" => code,
+        "duckdb parquet" => "InvalidInputException",
+        // Nothing of it has left before its first group of rows is whole, so there is a status to tell.
+        "pyarrow parquet" | "pandas parquet" | "pandas xlsx" if error.contains("HTTP Error") => match code {
+            "QUERY_TIMEOUT" => "HTTP Error 504",
+            "CANCELLED" => "HTTP Error 499",
+            _ => "HTTP Error 422",
+        },
+        name if name.starts_with("curl") || name.starts_with("duckdb") => "curl exited with 18",
+        _ => "IncompleteRead",
+    };
+    assert!(error.contains(told), "{reader}, which {cause}: {error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
