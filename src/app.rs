@@ -247,6 +247,7 @@ fn engine_config(config: &Config, spill: std::path::PathBuf) -> EngineConfig {
     engine.spill_bytes_max = queries.spill_bytes_max;
     engine.spill_per_query_bytes_max = queries.spill_per_query_bytes_max.unwrap_or(queries.spill_bytes_max);
     engine.result_bytes_max = queries.result_bytes_max;
+    engine.scan_bytes_max = queries.scan_bytes_max;
     engine.result_cache_bytes_max = size(queries.cache_bytes_max);
     engine.history_max = queries.history_max;
     let running_max = queries.running_max.map_or_else(|| 4 * cores().max(2), size);

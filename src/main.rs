@@ -1,11 +1,12 @@
 //! The program: arguments in, exit code out.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use shirabe::app::Embedded;
 use shirabe::cli::{self, Cli, Out};
-use shirabe::sql_worker;
+use shirabe::{sql_worker, tasks};
 
 /// Many small allocations on many threads are what queries and imports do.
 #[global_allocator]
@@ -19,10 +20,16 @@ fn main() -> ExitCode {
     command()
 }
 
-#[tokio::main]
-async fn command() -> ExitCode {
+fn command() -> ExitCode {
     // Held to the end: tests name the step of a write at which this process ends.
     #[cfg(feature = "failpoints")]
     let _steps = fail::FailScenario::setup();
-    cli::run(Cli::parse(), &Embedded, Out::standard()).await
+    match tasks::serving() {
+        Ok(threads) => threads.block_on(cli::run(Cli::parse(), &Embedded, Out::standard())),
+        Err(error) => {
+            // Nobody reads a log before the configuration is there.
+            let _ = writeln!(std::io::stderr(), "shirabe: no threads to serve with: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

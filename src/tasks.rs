@@ -3,11 +3,24 @@
 //! turned into an error.
 
 use std::future::Future;
+use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::Error;
+
+/// The stack of a thread that serves: enough to walk what a statement of ordinary length is parsed to. Only what is
+/// touched is ever backed by memory.
+const SERVING_STACK_BYTES: usize = 16 << 20;
+
+/// The threads that answer clients.
+///
+/// # Errors
+/// When they cannot be started.
+pub fn serving() -> io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().thread_stack_size(SERVING_STACK_BYTES).build()
+}
 
 /// Starts `future` in the background; dropping the handle ends it.
 pub fn spawn<F>(future: F) -> AbortOnDropHandle<F::Output>

@@ -58,5 +58,6 @@ impl SignIn {
 }
 
 fn principal(user: UserRecord, scope: Scope) -> Principal {
-    Principal { user_id: user.id, email: user.email, role: user.role, scope, operator: false }
+    let scan_bytes_max = user.scan_bytes_max;
+    Principal { user_id: user.id, email: user.email, role: user.role, scope, operator: false, scan_bytes_max }
 }

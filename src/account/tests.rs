@@ -94,6 +94,7 @@ async fn signing_in_and_out() {
         role: Role::User,
         scope: Scope::Full,
         operator: false,
+        scan_bytes_max: None,
     };
     assert_eq!(who, expected);
 

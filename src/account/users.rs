@@ -39,6 +39,8 @@ pub struct UserChange<'a> {
     pub disabled: Option<bool>,
     /// Ends all tokens of the user.
     pub password: Option<&'a str>,
+    /// Bytes that a query of theirs may read; `Some(None)` for what the service is set to.
+    pub scan_bytes_max: Option<Option<u64>>,
 }
 
 /// The users of the service.
@@ -86,6 +88,7 @@ impl Users {
             password_hash: self.passwords.hash_new(user.password).await?,
             token_version: 0,
             disabled: false,
+            scan_bytes_max: None,
             created_at: now,
             revision: 0,
         };
@@ -194,6 +197,7 @@ impl Users {
         user.name = name.unwrap_or(user.name);
         user.role = change.role.unwrap_or(user.role);
         user.disabled = change.disabled.unwrap_or(user.disabled);
+        user.scan_bytes_max = change.scan_bytes_max.unwrap_or(user.scan_bytes_max);
         if let Some(hash) = new_hash {
             user.password_hash = hash;
             user.token_version += 1;

@@ -205,8 +205,14 @@ mod tests {
 
     /// A user, the same by a key that only reads, an administrator, the same by such a key, and the operator.
     fn callers(me: &UserId) -> [Principal; 5] {
-        let caller =
-            |role, scope| Principal { user_id: me.clone(), email: "me".into(), role, scope, operator: false };
+        let caller = |role, scope| Principal {
+            user_id: me.clone(),
+            email: "me".into(),
+            role,
+            scope,
+            operator: false,
+            scan_bytes_max: None,
+        };
         [
             caller(Role::User, Scope::Full),
             caller(Role::User, Scope::ReadOnly),
@@ -330,6 +336,7 @@ mod tests {
             role: Role::User,
             scope: Scope::Full,
             operator: false,
+            scan_bytes_max: None,
         };
         let hidden = Object::Dataset { id: &id, owner: &other };
         let error = authorize(&principal, Action::ReadDataset, &hidden).unwrap_err();

@@ -33,6 +33,8 @@ pub struct Principal {
     pub scope: Scope,
     /// The command line on the machine itself, which may read its files and clean up.
     pub operator: bool,
+    /// Bytes that a query of theirs may read, when they have a limit of their own.
+    pub scan_bytes_max: Option<u64>,
 }
 
 impl Principal {
@@ -45,6 +47,7 @@ impl Principal {
             role: Role::Admin,
             scope: Scope::Full,
             operator: true,
+            scan_bytes_max: None,
         }
     }
 

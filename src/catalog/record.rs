@@ -24,6 +24,9 @@ pub struct UserRecord {
     pub token_version: u64,
     /// A disabled user cannot sign in, and their tokens and keys stop working.
     pub disabled: bool,
+    /// Bytes that a query of theirs may read; as the service is set when it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan_bytes_max: Option<u64>,
     pub created_at: Timestamp,
     /// Counts changes; 0 means "not stored yet".
     pub revision: u64,

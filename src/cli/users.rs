@@ -27,6 +27,8 @@ pub(super) enum UsersCommand {
     Disable { email: String },
     /// Let a disabled user sign in again
     Enable { email: String },
+    /// Limit how much of its tables a query of a user may read
+    ScanLimit(ScanLimitArgs),
     /// Give a user a new password; ends their tokens
     Passwd(PasswdArgs),
 }
@@ -41,6 +43,13 @@ pub(super) struct AddArgs {
     name: Option<String>,
     #[command(flatten)]
     password: PasswordArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ScanLimitArgs {
+    email: String,
+    /// In MiB as they are stored; as the service is set when it is left out
+    mb: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -67,7 +76,7 @@ impl UsersCommand {
             Self::Add(AddArgs { password, .. }) | Self::Passwd(PasswdArgs { password, .. }) => {
                 password.read = read_password(password.password_stdin)?;
             }
-            Self::List { .. } | Self::Disable { .. } | Self::Enable { .. } => {}
+            Self::List { .. } | Self::Disable { .. } | Self::Enable { .. } | Self::ScanLimit(_) => {}
         }
         Ok(())
     }
@@ -85,6 +94,9 @@ pub(super) async fn run(command: UsersCommand, client: &Client, out: &mut Out) -
         UsersCommand::List { json } => list(client, json, out).await,
         UsersCommand::Disable { email } => set(client, &email, &json!({ "disabled": true })).await,
         UsersCommand::Enable { email } => set(client, &email, &json!({ "disabled": false })).await,
+        UsersCommand::ScanLimit(ScanLimitArgs { email, mb }) => {
+            set(client, &email, &json!({ "scan_mb_max": mb })).await
+        }
         UsersCommand::Passwd(args) => {
             let change = json!({ "password": args.password.read.expose_secret() });
             set(client, &args.email, &change).await

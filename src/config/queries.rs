@@ -32,6 +32,11 @@ const RESULT: Setting = Setting {
     default: None,
     meaning: "a statement whose result is larger, in MiB of memory, fails; by default there is no limit",
 };
+const SCAN: Setting = Setting {
+    name: "QUERY_SCAN_MB",
+    default: None,
+    meaning: "a statement that would read more of its tables, in MiB as they are stored, is refused, unless an administrator asks or the user has a limit of their own; by default there is no limit",
+};
 const CACHE: Setting = Setting {
     name: "QUERY_CACHE_MB",
     default: Some("256"),
@@ -76,6 +81,7 @@ pub(super) const SETTINGS: &[&Setting] = &[
     &SPILL,
     &SPILL_EACH,
     &RESULT,
+    &SCAN,
     &CACHE,
     &RUNNING,
     &RUNNING_PER_USER,
@@ -103,6 +109,7 @@ pub struct QueryConfig {
     pub spill_bytes_max: u64,
     pub spill_per_query_bytes_max: Option<u64>,
     pub result_bytes_max: Option<u64>,
+    pub scan_bytes_max: Option<u64>,
     pub cache_bytes_max: u64,
     pub running_max: Option<u64>,
     pub running_per_user_max: Option<u64>,
@@ -125,6 +132,7 @@ impl QueryConfig {
         let spill = reader.number(&SPILL, 0, MB_MAX);
         let spill_each = reader.optional_number(&SPILL_EACH, 0, MB_MAX);
         let result = reader.optional_number(&RESULT, 1, MB_MAX);
+        let scan = reader.optional_number(&SCAN, 1, MB_MAX);
         let cache = reader.number(&CACHE, 0, MB_MAX);
         let running = reader.optional_number(&RUNNING, 1, 10_000);
         let running_per_user = reader.optional_number(&RUNNING_PER_USER, 1, 10_000);
@@ -143,6 +151,7 @@ impl QueryConfig {
             spill_bytes_max: bytes(spill?),
             spill_per_query_bytes_max: spill_each?.map(bytes),
             result_bytes_max: result?.map(bytes),
+            scan_bytes_max: scan?.map(bytes),
             cache_bytes_max: bytes(cache?),
             running_max: running?,
             running_per_user_max: running_per_user?,

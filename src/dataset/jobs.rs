@@ -238,6 +238,7 @@ mod tests {
             role: Role::User,
             scope: Scope::Full,
             operator: false,
+            scan_bytes_max: None,
         }
     }
 

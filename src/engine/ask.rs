@@ -10,10 +10,11 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use serde::Serialize;
 
-use super::cache::{self, Answer, Body, Fill, Known, Planned, Results, Running, StatementKey};
+use super::cache::{self, Answer, Body, Fill, Known, PlanKey, Planned, Results, Running, StatementKey};
 use super::classify::classify;
 use super::execute::{self, Plan};
 use super::running::Run;
+use super::scan_budget::ScanBudget;
 use super::stream::Deadline;
 use super::{Engine, How, Progress, QuerySpec, QueryStream};
 use crate::catalog::record::CacheUse;
@@ -64,15 +65,18 @@ impl Engine {
         let mut run = Some(run);
         let asking = async {
             let known = self.known(&spec).await?;
+            let key = match &known {
+                Some(planned) => Some(planned.key),
+                None => self.key_without_plan(&spec)?,
+            };
             let results = self.0.results.as_ref().filter(|_| use_cache);
-            match (known, results) {
-                (Some(planned), Some(results)) => {
-                    let key = planned.key.result(&spec.limits, form);
-                    let start =
-                        || self.run_for(&mut run, CacheUse::Miss, spec, Some(planned), deadline, encode);
+            match (key, results) {
+                (Some(key), Some(results)) => {
+                    let key = key.result(&spec.limits, form);
+                    let start = || self.run_for(&mut run, CacheUse::Miss, spec, known, deadline, encode);
                     results.ask(key, start).await
                 }
-                (known, _) => {
+                _ => {
                     metrics::counter!(RESULT_CACHE, "use" => CacheUse::Bypass.as_str()).increment(1);
                     let run = self.run_for(&mut run, CacheUse::Bypass, spec, known, deadline, encode);
                     let body = Body::Frames(run.await?.frames);
@@ -132,12 +136,12 @@ impl Engine {
             let limits = spec.limits;
             let planner = engine.clone();
             let how = match engine.isolation_of(&spec) {
-                Some(isolation) => How::Elsewhere(isolation, spec),
+                Some(isolation) => How::Elsewhere(isolation, Box::new(spec)),
                 None => How::Here(
                     async move {
                         match known {
                             Some(planned) => planner.ready(&spec, &planned),
-                            None => Ok(Plan::new(planner.plan(&spec).await?)),
+                            None => Ok(Plan::new(planner.plan(&spec).await?, ScanBudget::of(&spec))),
                         }
                     }
                     .boxed(),
@@ -151,7 +155,7 @@ impl Engine {
     /// A plan that was kept, ready to be run.
     fn ready(&self, spec: &QuerySpec, planned: &Planned) -> Result<Plan> {
         let state = self.0.sessions.planner(&spec.time_zone, planned.calls_functions)?;
-        Ok(Plan { state, plan: planned.plan.clone(), optimised: true })
+        Ok(Plan { state, plan: planned.plan.clone(), optimised: true, budget: ScanBudget::of(spec) })
     }
 
     /// The plan of `spec`, kept or made now. None when it changes from run to run, and when another process is to
@@ -164,6 +168,14 @@ impl Engine {
         let (engine, spec) = (self.clone(), spec.clone());
         let plan = Box::pin(self.0.planners.run(async move { engine.plan_to_keep(&spec, key).await }));
         self.0.plans.find(&key, plan).await
+    }
+
+    /// What stands for a plan that is made in another process: the statement, which has to be the same to the letter.
+    fn key_without_plan(&self, spec: &QuerySpec) -> Result<Option<PlanKey>> {
+        if self.isolation_of(spec).is_none() || self.is_volatile(spec)? {
+            return Ok(None);
+        }
+        Ok(StatementKey::of(spec).map(PlanKey::of_statement))
     }
 
     async fn plan_to_keep(&self, spec: &QuerySpec, key: StatementKey) -> Result<Known> {

@@ -26,8 +26,10 @@ use super::deep::Deep;
 use super::planners::Planners;
 use super::resources::Resources;
 use super::running::Live;
+use super::scan_budget::ScanBudget;
 use super::sort::{self, Batches};
 use super::stream::Deadline;
+use super::wanted::Waits;
 use crate::error::{Error, Result};
 use crate::tasks::Workers;
 
@@ -41,8 +43,9 @@ pub(super) struct Started {
     pub(super) schema: SchemaRef,
     batches: mpsc::Receiver<Event>,
     deadline: Deadline,
-    /// Ends the work when it is dropped.
+    /// Ends the work when it is dropped: where it gives way, or where it asks for more.
     _work: AbortOnDropHandle<()>,
+    _waits: Option<Waits>,
 }
 
 #[derive(Debug)]
@@ -73,12 +76,13 @@ pub(super) struct Plan {
     pub(super) plan: LogicalPlan,
     /// It is optimised already, with its limit of rows in it.
     pub(super) optimised: bool,
+    pub(super) budget: Option<ScanBudget>,
 }
 
 impl Plan {
     /// One that was just made.
-    pub(super) fn new((state, plan): (SessionState, LogicalPlan)) -> Self {
-        Self { state: Arc::new(state), plan, optimised: false }
+    pub(super) fn new((state, plan): (SessionState, LogicalPlan), budget: Option<ScanBudget>) -> Self {
+        Self { state: Arc::new(state), plan, optimised: false, budget }
     }
 }
 
@@ -100,13 +104,14 @@ pub(super) async fn start(workers: &Workers, planners: Arc<Planners>, work: Work
     let (send, batches) = mpsc::channel(BATCHES_AHEAD);
     // A reader that stands still does not look at its deadline, and must not keep the slot for ever.
     let deadline = work.deadline;
+    let waits = work.resources.wanted().by();
     let task = workers.spawn(async move { deadline.cut(run(&planners, work, started, send)).await });
     let unsaid = |_| match deadline.is_over() {
         true => deadline.passed(),
         false => Error::internal("the planning of a query ended without saying how"),
     };
     let schema = planned.await.map_err(unsaid)??;
-    Ok(Started { schema, batches, deadline, _work: task })
+    Ok(Started { schema, batches, deadline, _work: task, _waits: Some(waits) })
 }
 
 /// Passes on what a query makes elsewhere.
@@ -132,7 +137,7 @@ pub(super) fn pass_on(
         }
     };
     let task = workers.spawn(async move { deadline.cut(passing).await });
-    Started { schema, batches, deadline, _work: task }
+    Started { schema, batches, deadline, _work: task, _waits: None }
 }
 
 /// What operators are told of the session. They hold the functions they call; the lists of all functions, which cost
@@ -156,8 +161,8 @@ async fn run(
         if !plan.optimised {
             plan.plan = with_limit(plan.plan, rows).map_err(classify)?;
         }
-        let Plan { state, plan, optimised } = plan;
-        let task = Task { plan, optimised, state, resources, live };
+        let Plan { state, plan, optimised, budget } = plan;
+        let task = Task { plan, optimised, state, resources, live, budget };
         let begun = task.begin(&task.state).await.map_err(classify)?;
         Ok((task, begun))
     });
@@ -201,6 +206,7 @@ struct Task {
     optimised: bool,
     resources: Resources,
     live: Arc<Live>,
+    budget: Option<ScanBudget>,
 }
 
 /// A plan whose operators run.
@@ -217,6 +223,10 @@ impl Task {
         } else {
             state.create_physical_plan(&self.plan).await?
         };
+        if let Some(budget) = &self.budget {
+            let checked = budget.check(&plan, state.runtime_env()).await;
+            checked.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        }
         self.live.planned(Arc::clone(&plan));
         let source = execute_stream(Arc::clone(&plan), Arc::new(context(state, &self.resources)))?;
         Ok(Begun { plan, source })

@@ -46,6 +46,8 @@ pub struct Explanation {
     /// The operators that would run.
     pub physical_plan: String,
     pub scans: Vec<Scan>,
+    /// A query that would read more bytes than this is refused. None: there is no such limit for this caller.
+    pub scan_bytes_max: Option<u64>,
     pub joins: Vec<Join>,
     /// Rows of the result, where statistics tell.
     pub rows_estimate: Option<u64>,
@@ -93,12 +95,9 @@ pub(super) async fn explain(
     plan: &Arc<dyn ExecutionPlan>,
     readers: &CheckedReaders,
 ) -> Result<Explanation> {
-    let mut found = Found::default();
-    found.walk(plan)?;
-    let mut scans = Vec::new();
-    for scan in &found.scans {
-        scans.extend(cost(spec, scan, readers).await?);
-    }
+    let mut joins = Vec::new();
+    joins_of(plan, &mut joins)?;
+    let mut scans = scans(&spec.tables, plan, readers).await?;
     let unread = spec.tables.iter().filter(|table| !scans.iter().any(|scan| scan.table == table.name));
     scans.extend(unread.filter_map(not_read).collect::<Vec<_>>());
     let rows =
@@ -107,28 +106,38 @@ pub(super) async fn explain(
         logical_plan: logical.display_indent().to_string(),
         physical_plan: displayable(plan.as_ref()).indent(false).to_string(),
         scans,
-        joins: found.joins,
+        scan_bytes_max: spec.limits.scan_bytes,
+        joins,
         rows_estimate: rows.get_value().map(|rows| *rows as u64),
     })
 }
 
-/// Scans and joins of a plan.
-#[derive(Default)]
-struct Found<'a> {
-    scans: Vec<&'a FileScanConfig>,
-    joins: Vec<Join>,
+/// What each scan of `plan` reads of `tables`.
+pub(super) async fn scans(
+    tables: &[SpecTable],
+    plan: &Arc<dyn ExecutionPlan>,
+    readers: &CheckedReaders,
+) -> Result<Vec<Scan>> {
+    let (mut found, mut scans) = (Vec::new(), Vec::new());
+    scans_of(plan, &mut found);
+    for scan in found {
+        scans.extend(cost(tables, scan, readers).await?);
+    }
+    Ok(scans)
 }
 
-impl<'a> Found<'a> {
-    fn walk(&mut self, plan: &'a Arc<dyn ExecutionPlan>) -> Result<()> {
-        if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
-            self.scans.extend(scan.data_source().downcast_ref::<FileScanConfig>());
-        }
-        if let Some(build) = build_side(plan.as_ref()) {
-            self.joins.push(join(plan.name(), build).map_err(classify)?);
-        }
-        plan.children().into_iter().try_for_each(|child| self.walk(child))
+fn scans_of<'a>(plan: &'a Arc<dyn ExecutionPlan>, found: &mut Vec<&'a FileScanConfig>) {
+    if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
+        found.extend(scan.data_source().downcast_ref::<FileScanConfig>());
     }
+    plan.children().into_iter().for_each(|child| scans_of(child, found));
+}
+
+fn joins_of(plan: &Arc<dyn ExecutionPlan>, found: &mut Vec<Join>) -> Result<()> {
+    if let Some(build) = build_side(plan.as_ref()) {
+        found.push(join(plan.name(), build).map_err(classify)?);
+    }
+    plan.children().into_iter().try_for_each(|child| joins_of(child, found))
 }
 
 /// The side of a join that is held in memory.
@@ -166,7 +175,7 @@ fn not_read(table: &SpecTable) -> Option<Scan> {
 }
 
 /// What one scan reads; None when its files are of no table of the statement, which no plan of ours has.
-async fn cost(spec: &QuerySpec, scan: &FileScanConfig, readers: &CheckedReaders) -> Result<Option<Scan>> {
+async fn cost(tables: &[SpecTable], scan: &FileScanConfig, readers: &CheckedReaders) -> Result<Option<Scan>> {
     let mut files: Vec<_> = scan.file_groups.iter().flat_map(|group| group.iter()).collect();
     // A large file is read in several parts.
     files.sort_unstable_by(|a, b| a.path().cmp(b.path()));
@@ -176,7 +185,7 @@ async fn cost(spec: &QuerySpec, scan: &FileScanConfig, readers: &CheckedReaders)
         TableRows::Version(manifest) => first.is_some_and(|written| written.is_of(manifest)),
         TableRows::Queries(_) => false,
     };
-    let Some(mut cost) = spec.tables.iter().find(of_first).and_then(not_read) else { return Ok(None) };
+    let Some(mut cost) = tables.iter().find(of_first).and_then(not_read) else { return Ok(None) };
     cost.files.read = files.len() as u64;
     let reading = Reading::of(scan);
     cost.columns = reading.columns.iter().cloned().collect();

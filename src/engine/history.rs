@@ -16,11 +16,11 @@ use crate::ids::QueryId;
 use crate::telemetry::{HISTORY_DROPPED, HISTORY_WRITE_FAILURES};
 
 /// Queries that wait to be stored.
-const WAITING_MAX: usize = 4096;
+const WAITING_MAX: usize = 16_384;
 /// Bytes of their statements.
 const WAITING_BYTES_MAX: usize = 16 << 20;
 /// Queries that are stored in one go.
-const WRITTEN_MAX: usize = 256;
+const WRITTEN_MAX: usize = 2048;
 
 /// Queries that have ended, stored or not.
 #[derive(Debug)]

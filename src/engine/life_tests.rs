@@ -26,6 +26,7 @@ fn somebody(id: &UserId) -> Principal {
         role: Role::User,
         scope: Scope::Full,
         operator: false,
+        scan_bytes_max: None,
     }
 }
 
@@ -303,6 +304,30 @@ async fn an_explanation_tells_what_filters_leave() {
     assert_eq!(join.joins[0].build_rows_estimate, Some(10));
     assert_eq!(explained("select nothing from trips").await.unwrap_err().code(), Code::UnknownName);
     assert_eq!(fixture.engine.load(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_query_that_would_read_too_much_is_refused_before_it_reads() {
+    let fixture = Fixture::new().await;
+    let some = "select id from trips where day >= date '2024-01-07'";
+    let bytes = fixture.engine.explain(spec(&fixture, some)).await.unwrap().scans[0].bytes.read;
+    let ask = async |statement: &str, scan_bytes: u64| {
+        let mut asked = spec(&fixture, statement);
+        asked.limits.scan_bytes = Some(scan_bytes);
+        text(fixture.engine.run(asked).await?).await
+    };
+    assert_eq!(ask(some, bytes).await.unwrap(), ["6", "7", "8", "9"]);
+    for (statement, left) in [
+        ("select id, day from trips", "`trips`: 2 of 2 files, 2 of 2 row groups"),
+        ("select count(*) from trips a join trips b on a.id = b.id and a.day = b.day", "2 of 2 files"),
+        ("select * from trips where day >= date '2024-01-07'", "1 of 2 files, 1 of 2 row groups"),
+    ] {
+        let refused = ask(statement, bytes).await.unwrap_err();
+        assert_eq!(refused.code(), Code::OverLimit, "{statement}: {refused}");
+        assert!(refused.to_string().contains(left), "{statement}: {refused}");
+    }
+    assert_eq!(ask("select 1", 0).await.unwrap(), ["1"]);
+    work_ends(&fixture.engine).await;
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ use datafusion::execution::memory_pool::{
     FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, TrackConsumersPool,
 };
 
+use super::wanted::Wanted;
+
 /// How many consumers an out-of-memory message names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 
@@ -53,13 +55,13 @@ impl Peak {
 }
 
 /// A share of `whole` of at most `bytes_max`, for one query. Operators that can spill get equal parts of it.
-pub(super) fn share(whole: &Arc<Whole>, bytes_max: usize, peak: Peak) -> Arc<dyn MemoryPool> {
+pub(super) fn share(whole: &Arc<Whole>, bytes_max: usize, peak: Peak, wanted: Wanted) -> Arc<dyn MemoryPool> {
     let bytes_max = bytes_max.min(whole.bytes_max);
     // Some operators take all that they are given: those that can spill, and merges of what was spilled, which read
     // as many runs side by side as there is memory for. An eighth is kept from them, so that those who hold little,
     // such as an aggregate without groups, find something when they come later.
     let own = FairSpillPool::new(bytes_max - bytes_max / 8);
-    let share = Share { whole: Arc::clone(whole), own, bytes_max, peak: peak.0 };
+    let share = Share { whole: Arc::clone(whole), own, bytes_max, peak: peak.0, wanted };
     Arc::new(TrackConsumersPool::new(share, CONSUMERS_NAMED))
 }
 
@@ -69,6 +71,7 @@ struct Share {
     own: FairSpillPool,
     bytes_max: usize,
     peak: Arc<AtomicUsize>,
+    wanted: Wanted,
 }
 
 impl fmt::Display for Share {
@@ -108,6 +111,7 @@ impl MemoryPool for Share {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, bytes: usize) -> Result<()> {
+        self.wanted.check().map_err(|error| DataFusionError::External(Box::new(error)))?;
         if let Err(error) = self.own.try_grow(reservation, bytes) {
             let holds_much = reservation.size().saturating_add(bytes) > self.bytes_max / LITTLE_PARTS;
             if reservation.consumer().can_spill()
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn who_holds_little_finds_memory_when_the_others_have_taken_theirs() {
-        let pool = share(&Whole::new(128_000), 128_000, Peak::default());
+        let pool = share(&Whole::new(128_000), 128_000, Peak::default(), Wanted::default());
         let sort = MemoryConsumer::new("sort").with_can_spill(true).register(&pool);
         let merge = MemoryConsumer::new("merge").register(&pool);
         sort.try_grow(60_000).unwrap();
@@ -159,10 +163,21 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_waits_for_gets_no_more() {
+        let wanted = Wanted::default();
+        let pool = share(&Whole::new(100), 100, Peak::default(), wanted.clone());
+        let sort = MemoryConsumer::new("sort").with_can_spill(true).register(&pool);
+        let waits = wanted.by();
+        sort.try_grow(10).unwrap();
+        drop(waits);
+        assert!(sort.try_grow(10).unwrap_err().to_string().contains("cancelled"));
+    }
+
+    #[test]
     fn a_query_stays_within_its_share_and_all_within_the_whole() {
         let whole = Whole::new(100);
         let (peak, other) = (Peak::default(), Peak::default());
-        let (a, b) = (share(&whole, 60, peak.clone()), share(&whole, 60, other));
+        let (a, b) = [peak.clone(), other].map(|peak| share(&whole, 68, peak, Wanted::default())).into();
         let of_a = MemoryConsumer::new("join").register(&a);
         let of_b = MemoryConsumer::new("join").register(&b);
         of_a.try_grow(50).unwrap();

@@ -36,6 +36,7 @@ mod memory;
 mod near;
 mod one_file;
 mod parameter;
+mod plain_output;
 mod planners;
 mod reader;
 mod report;
@@ -43,6 +44,7 @@ mod resolve;
 mod resources;
 mod running;
 mod runtime;
+mod scan_budget;
 mod session;
 mod sort;
 mod spec;
@@ -57,6 +59,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod volatile;
+mod wanted;
 mod weighing;
 mod window_memory;
 mod yielding;
@@ -102,6 +105,7 @@ use planners::Planners;
 use reader::CheckedReaders;
 use resources::Pools;
 use running::{Run, Running};
+use scan_budget::ScanBudget;
 use session::Sessions;
 use stream::{Cuts, Deadline};
 use table::DatasetTable;
@@ -137,7 +141,7 @@ struct Inner {
 enum How {
     /// In this process, when it is planned.
     Here(BoxFuture<'static, Result<Plan>>),
-    Elsewhere(Arc<dyn Isolation>, QuerySpec),
+    Elsewhere(Arc<dyn Isolation>, Box<QuerySpec>),
 }
 
 impl Engine {
@@ -179,8 +183,10 @@ impl Engine {
     pub async fn run(&self, spec: QuerySpec) -> Result<QueryStream> {
         let (about, limits, engine) = (spec.about(), spec.limits, self.clone());
         let how = match self.isolation_of(&spec) {
-            Some(isolation) => How::Elsewhere(isolation, spec),
-            None => How::Here(async move { Ok(Plan::new(engine.plan(&spec).await?)) }.boxed()),
+            Some(isolation) => How::Elsewhere(isolation, Box::new(spec)),
+            None => How::Here(
+                async move { Ok(Plan::new(engine.plan(&spec).await?, ScanBudget::of(&spec))) }.boxed(),
+            ),
         };
         self.begin(about, limits, how).await
     }
@@ -208,10 +214,7 @@ impl Engine {
         let (state, plan) = self.plan(spec).await?;
         let logical = state.optimize(&plan).map_err(classify)?;
         let physical = state.create_physical_plan(&plan).await.map_err(classify)?;
-        let runtime = state.runtime_env();
-        let objects = runtime.object_store(runtime::objects_url()?).map_err(classify)?;
-        let readers = CheckedReaders::new(objects, runtime.cache_manager.get_file_metadata_cache());
-        explain::explain(spec, &logical, &physical, &readers).await
+        explain::explain(spec, &logical, &physical, &CheckedReaders::of(state.runtime_env())?).await
     }
 
     /// The manifest of a version, verified against its record.
@@ -240,8 +243,9 @@ impl Engine {
     /// # Errors
     /// What is wrong with its expressions; `RateLimited`, `Unavailable`, `Cancelled`, `TimedOut` as a query.
     pub async fn stream(&self, frame: DataFrame, rows: Option<u64>, about: About) -> Result<QueryStream> {
-        let limits = Limits { rows, result_bytes: None, deadline_ms: self.deadline_ms(None) };
-        let plan = Plan::new(frame.into_parts());
+        let limits =
+            Limits { rows, result_bytes: None, scan_bytes: None, deadline_ms: self.deadline_ms(None) };
+        let plan = Plan::new(frame.into_parts(), None);
         self.begin(about, limits, How::Here(async move { Ok(plan) }.boxed())).await
     }
 
@@ -351,7 +355,7 @@ impl Engine {
                     execute::start(&self.0.workers, Arc::clone(&self.0.planners), work).await
                 }
                 How::Elsewhere(isolation, spec) => {
-                    let (schema, rows) = isolation.run(spec).await?;
+                    let (schema, rows) = isolation.run(*spec).await?;
                     live.planned_elsewhere();
                     Ok(execute::pass_on(&self.0.workers, schema, rows, deadline, slot))
                 }

@@ -11,6 +11,7 @@ use datafusion::datasource::physical_plan::parquet::CachedParquetMetaData;
 use datafusion::datasource::physical_plan::{ParquetFileMetrics, ParquetFileReaderFactory};
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::parquet::DecodeResult;
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
@@ -21,6 +22,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
+use super::classify::classify;
+use super::runtime;
 use crate::catalog::manifest::{DataFile, Manifest};
 use crate::error::{Error, Result};
 use crate::storage;
@@ -46,9 +49,9 @@ impl Written {
         &self.manifest.files[self.index]
     }
 
-    /// Whether the file is one of this very manifest.
-    pub(super) fn is_of(&self, manifest: &Arc<Manifest>) -> bool {
-        Arc::ptr_eq(&self.manifest, manifest)
+    /// Whether the file is one of this version.
+    pub(super) fn is_of(&self, manifest: &Manifest) -> bool {
+        (&self.manifest.dataset_id, self.manifest.number) == (&manifest.dataset_id, manifest.number)
     }
 }
 
@@ -63,6 +66,12 @@ impl CheckedReaders {
     /// Readers of `objects` that keep what they learn from the ends of files in `footers`.
     pub(super) fn new(objects: Arc<dyn ObjectStore>, footers: Arc<FileMetadataCache>) -> Self {
         Self { objects, footers }
+    }
+
+    /// Readers of all that `runtime` may read.
+    pub(super) fn of(runtime: &RuntimeEnv) -> Result<Self> {
+        let objects = runtime.object_store(runtime::objects_url()?).map_err(classify)?;
+        Ok(Self::new(objects, runtime.cache_manager.get_file_metadata_cache()))
     }
 }
 

@@ -44,7 +44,7 @@ impl Engine {
     ) -> Result<QuerySpec> {
         let (text, statement) =
             macros::parse(&self.0.statements, macros, principal, request.statement).await?;
-        deep::on_deep_stack(|| bind::check(&statement.parsed, &request.parameters))?;
+        deep::on_stack_for(&text, || bind::check(&statement.parsed, &request.parameters))?;
         let tables = statement.tables.iter().cloned();
         let (own, named): (Vec<_>, Vec<_>) = tables.partition(|table| table.system);
         let records = lookup(datasets, principal, &named).await?;
@@ -75,6 +75,7 @@ impl Engine {
             limits: Limits {
                 rows: request.row_limit,
                 result_bytes: self.0.config.result_bytes_max,
+                scan_bytes: self.scan_bytes_max(principal),
                 deadline_ms: self.deadline_ms(request.timeout),
             },
             time_zone: request
@@ -225,7 +226,14 @@ mod tests {
     fn user() -> Principal {
         let user_id = UserId::random();
         let email = "somebody@example.com".to_owned();
-        Principal { user_id, email, role: Role::User, scope: Scope::Full, operator: false }
+        Principal {
+            user_id,
+            email,
+            role: Role::User,
+            scope: Scope::Full,
+            operator: false,
+            scan_bytes_max: None,
+        }
     }
 
     async fn commit(stores: &Stores, change: Change) {

@@ -8,6 +8,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use super::EngineConfig;
 use super::memory::{self, Peak, Whole};
 use super::spill::SpillSpace;
+use super::wanted::Wanted;
 use crate::error::Result;
 
 /// Memory of a sort of an import. An import needs as much again to encode what comes out of it, and more would hardly
@@ -26,11 +27,19 @@ pub(super) struct Pools {
 
 /// An environment for one query.
 #[derive(Debug, Clone)]
-pub(super) struct Resources(Arc<RuntimeEnv>);
+pub(super) struct Resources {
+    runtime: Arc<RuntimeEnv>,
+    wanted: Wanted,
+}
 
 impl Resources {
     pub(super) fn runtime(&self) -> Arc<RuntimeEnv> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.runtime)
+    }
+
+    /// What says no to the query's operators when nobody wants its rows any more.
+    pub(super) fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 }
 
@@ -66,11 +75,13 @@ impl Pools {
     }
 
     fn of(&self, memory: usize, spill: u64, peak: Peak) -> Result<Resources> {
-        Ok(Resources(Arc::new(RuntimeEnv {
-            memory_pool: memory::share(&self.memory, memory, peak),
-            disk_manager: self.spill.share(spill)?,
+        let wanted = Wanted::default();
+        let runtime = RuntimeEnv {
+            memory_pool: memory::share(&self.memory, memory, peak, wanted.clone()),
+            disk_manager: self.spill.share(spill, wanted.clone())?,
             ..self.base.as_ref().clone()
-        })))
+        };
+        Ok(Resources { runtime: Arc::new(runtime), wanted })
     }
 
     pub(super) fn memory_used(&self) -> usize {

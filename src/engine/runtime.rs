@@ -38,6 +38,8 @@ pub struct EngineConfig {
     pub admission: AdmissionLimits,
     /// A query whose result is larger, in memory, fails.
     pub result_bytes_max: Option<u64>,
+    /// What the scans of a query may read, of callers without a limit of their own.
+    pub scan_bytes_max: Option<u64>,
     /// Threads that queries run on.
     pub threads: usize,
     /// Ended queries that are remembered.
@@ -83,6 +85,7 @@ impl EngineConfig {
                 waiting_per_user_max: 256,
             },
             result_bytes_max: None,
+            scan_bytes_max: None,
             threads: cores,
             history_max: 100_000,
             spill_dir,

@@ -21,6 +21,7 @@ use quick_cache::sync::Cache;
 use super::classify::classify;
 use super::functions::{self, Bounding, Budget};
 use super::literals::LiteralSizes;
+use super::plain_output::PlainOutput;
 use super::runtime::EngineConfig;
 use super::system;
 use super::window_memory::WindowMemory;
@@ -55,9 +56,6 @@ impl Sessions {
         let options = session.options_mut();
         // Places in error messages.
         options.sql_parser.collect_spans = true;
-        // A view array points into the buffers it was read into, and Arrow IPC writes those whole: 2,000
-        // rows of a sorted table were 530 MB instead of 0.1 MB. Results leave with their own bytes.
-        options.optimizer.expand_views_at_output = true;
         options.execution.parquet.enable_page_index = true;
         options.execution.parquet.bloom_filter_on_read = true;
         // Every sort keeps this much for merging what it spilled, which must not be all that a query has.
@@ -78,6 +76,7 @@ impl Sessions {
             .with_analyzer_rule(Arc::new(Bounding))
             .with_physical_optimizer_rule(Arc::new(LiteralSizes))
             .with_physical_optimizer_rule(Arc::new(WindowMemory))
+            .with_analyzer_rule(Arc::new(PlainOutput))
             .with_physical_optimizer_rule(Arc::new(Yielding))
             .build();
         Self { template, planners: Cache::new(PLANNERS_MAX) }

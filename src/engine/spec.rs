@@ -181,6 +181,8 @@ pub struct Limits {
     pub rows: Option<u64>,
     /// The query fails when its result is larger, in memory.
     pub result_bytes: Option<u64>,
+    /// The query is refused when the files that its filters leave have more bytes of its columns.
+    pub scan_bytes: Option<u64>,
     /// From its arrival to the last row.
     pub deadline_ms: u64,
 }

@@ -17,6 +17,7 @@ use futures::Stream;
 
 use super::classify::classify;
 use super::one_file::OneFile;
+use super::wanted::Wanted;
 
 /// The disk that all queries share.
 #[derive(Debug)]
@@ -48,9 +49,13 @@ impl SpillSpace {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Where one query spills, at most `bytes_max` bytes.
-    pub(super) fn share(self: &Arc<Self>, bytes_max: u64) -> crate::error::Result<Arc<DiskManager>> {
-        let own = Own { space: Arc::clone(self), bytes_max, used: Arc::default() };
+    /// Where one query spills, at most `bytes_max` bytes, as long as it is `wanted`.
+    pub(super) fn share(
+        self: &Arc<Self>,
+        bytes_max: u64,
+        wanted: Wanted,
+    ) -> crate::error::Result<Arc<DiskManager>> {
+        let own = Own { space: Arc::clone(self), bytes_max, used: Arc::default(), wanted };
         let manager = DiskManagerBuilder::default().with_temp_file_factory(Arc::new(own));
         Ok(Arc::new(manager.build().map_err(classify)?))
     }
@@ -62,10 +67,12 @@ struct Own {
     space: Arc<SpillSpace>,
     bytes_max: u64,
     used: Arc<AtomicU64>,
+    wanted: Wanted,
 }
 
 impl Own {
     fn take(&self, bytes: u64) -> std::io::Result<()> {
+        self.wanted.check().map_err(std::io::Error::other)?;
         let own = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let all = self.space.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let over = |of: &str, max: u64| {
@@ -160,16 +167,20 @@ mod tests {
     fn bytes_are_counted_twice_and_given_back_once() {
         let folder = tempfile::tempdir().unwrap();
         let space = SpillSpace::new(folder.path().to_owned(), 100).unwrap();
-        let (a, b) = (space.share(60).unwrap(), space.share(60).unwrap());
+        let wanted = Wanted::default();
+        let [a, b] = [wanted.clone(), Wanted::default()].map(|wanted| space.share(60, wanted).unwrap());
         let of_a = a.create_tmp_file("test").unwrap();
         let mut to_a = of_a.open_writer().unwrap();
         to_a.write_all(&[0; 50]).unwrap();
+        let waits = wanted.by();
         check(to_a.write_all(&[0; 11]), "than one query may use: 60 bytes");
         let of_b = b.create_tmp_file("test").unwrap();
         let mut to_b = of_b.open_writer().unwrap();
         to_b.write_all(&[0; 50]).unwrap();
         check(to_b.write_all(&[0; 1]), "than all queries together may use: 100 bytes");
         assert_eq!(space.used(), 100);
+        drop(waits);
+        check(to_a.write_all(&[0; 1]), "cancelled");
         drop((of_a, to_a));
         assert_eq!(space.used(), 50);
         to_b.write_all(&[0; 10]).unwrap();

@@ -50,7 +50,7 @@ pub(super) fn parse(text: &str) -> Result<Statement> {
         )));
     }
     // Walking and dropping a tree recurses; a chain of thirty thousand terms is a tree that deep.
-    deep::on_deep_stack(|| parse_deep(text))
+    deep::on_stack_for(text, || parse_deep(text))
 }
 
 fn parse_deep(text: &str) -> Result<Statement> {

@@ -92,7 +92,7 @@ pub(crate) fn spec(fixture: &Fixture, statement: &str) -> QuerySpec {
             name: "trips".to_owned(),
             rows: TableRows::Version(Arc::new(fixture.manifest.clone())),
         }],
-        limits: Limits { rows: None, result_bytes: None, deadline_ms: 300_000 },
+        limits: Limits { rows: None, result_bytes: None, scan_bytes: None, deadline_ms: 300_000 },
         time_zone: "Asia/Tokyo".to_owned(),
         now: NOW,
     }

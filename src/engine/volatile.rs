@@ -21,7 +21,7 @@ impl Engine {
             return Ok(true);
         }
         let statement = self.0.statements.parse(&spec.statement)?;
-        Ok(deep::on_deep_stack(|| match &statement.parsed {
+        Ok(deep::on_stack_for(&spec.statement, || match &statement.parsed {
             Parsed::Statement(query) => query.visit(&mut Calls(&self.0.sessions)).is_break(),
             // A plan tells of the machine as well.
             _ => true,

@@ -171,7 +171,7 @@ impl Talk {
         if let Some(spec) = self.spec.take() {
             let worker = self.lease.worker()?;
             let job = worker.known.job(spec);
-            worker.send(&ToWorker::Run(job)).await?;
+            worker.send(&ToWorker::Run(Box::new(job))).await?;
         }
         loop {
             if self.replies.len() > READS_MAX {

@@ -14,7 +14,7 @@ pub(super) enum ToWorker {
     /// The first. Comes with the areas for rows, and the file to spill to as the last descriptor.
     Begin,
     /// A query. The next one comes after its end.
-    Run(Job),
+    Run(Box<Job>),
     /// The answer to `Open`. A file comes as a descriptor; what is none is read by `Read`.
     Opened { request: u64, byte_count: u64, is_file: bool },
     /// The answer to `Read`: the ranges one after the other, in the descriptor.

@@ -80,7 +80,7 @@ impl StatementKey {
         // Named one by one, so that whoever adds a field decides where it belongs.
         let QuerySpec { query_id: _, user_id: _, statement, parameters, tables, limits, time_zone, now: _ } =
             spec;
-        let Limits { rows, result_bytes: _, deadline_ms: _ } = limits;
+        let Limits { rows, result_bytes: _, scan_bytes: _, deadline_ms: _ } = limits;
         let mut written = Written::of("statement");
         statement.hash(&mut written);
         parameters.hash(&mut written);
@@ -99,6 +99,11 @@ impl StatementKey {
 }
 
 impl PlanKey {
+    /// The key of a plan that is not there to be looked at.
+    pub(in crate::engine) fn of_statement(statement: StatementKey) -> Self {
+        Self(statement.0)
+    }
+
     /// The key of `plan`, which is optimised and holds nothing that changes from run to run.
     pub(in crate::engine) fn of(plan: &LogicalPlan, spec: &QuerySpec, statement: StatementKey) -> Self {
         let mut written = Written::of("plan");
@@ -107,19 +112,20 @@ impl PlanKey {
         plan.schema().as_arrow().hash(&mut written);
         match beyond_hash(plan, &mut written) {
             Ok(true) => Self(written.digest()),
-            Ok(false) | Err(_) => Self(statement.0),
+            Ok(false) | Err(_) => Self::of_statement(statement),
         }
     }
 
     /// The key of this plan's result, up to the rows of `limits`, in the form that `form` stands for.
     #[must_use]
     pub(in crate::engine) fn result(self, limits: &Limits, form: &impl Hash) -> ResultKey {
-        let Limits { rows, result_bytes, deadline_ms: _ } = limits;
+        let Limits { rows, result_bytes, scan_bytes, deadline_ms: _ } = limits;
         let mut written = Written::of("result");
         self.hash(&mut written);
         rows.hash(&mut written);
         // Who may have less is refused a result that others get.
         result_bytes.hash(&mut written);
+        scan_bytes.hash(&mut written);
         form.hash(&mut written);
         ResultKey(written.digest())
     }
@@ -256,7 +262,7 @@ mod tests {
             parameters: Parameters::new(),
             user_id: UserId::random(),
             tables: trips(fixture.manifest.clone()),
-            limits: Limits { rows: None, result_bytes: None, deadline_ms: 60_000 },
+            limits: Limits { rows: None, result_bytes: None, scan_bytes: None, deadline_ms: 60_000 },
             time_zone: "UTC".to_owned(),
             now: Timestamp::from_seconds(1_714_521_600),
         }

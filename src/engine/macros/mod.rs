@@ -42,7 +42,7 @@ pub(super) async fn parse(
     text: String,
 ) -> Result<(String, Arc<Statement>)> {
     let statement = statements.parse(&text)?;
-    let called = deep::on_deep_stack(|| statement::query(&statement.parsed).map(calls::of_query))?;
+    let called = deep::on_stack_for(&text, || statement::query(&statement.parsed).map(calls::of_query))?;
     if called.is_empty() {
         return Ok((text, statement));
     }
@@ -55,8 +55,9 @@ pub(super) async fn parse(
         // The planner says which function there is not, and which was probably meant.
         return Ok((text, statement));
     }
-    let text =
-        deep::on_deep_stack(|| splice::written_out(&text, statement::query(&statement.parsed)?, &known))?;
+    let text = deep::on_stack_for(&text, || {
+        splice::written_out(&text, statement::query(&statement.parsed)?, &known)
+    })?;
     let statement = statements.parse(&text)?;
     Ok((text, statement))
 }

@@ -34,6 +34,7 @@ impl World {
             role: Role::User,
             scope: Scope::Full,
             operator: false,
+            scan_bytes_max: None,
         };
         Self { fixture, stores, ana }
     }

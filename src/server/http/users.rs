@@ -4,6 +4,7 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::datasets::given;
 use super::envelope::{ListReply, Reply};
 use super::error::{ApiResult, ErrorReply};
 use super::extract::{ApiJson, ApiPath, ApiQuery, Caller, Page, check_limit};
@@ -11,7 +12,11 @@ use super::state::AppState;
 use crate::account::{NewUser, UserChange};
 use crate::auth::Role;
 use crate::catalog::record::UserRecord;
+use crate::error::Error;
 use crate::ids::UserId;
+
+/// A pebibyte, in MiB: more is a mistake.
+const SCAN_MB_MAX: u64 = 1 << 30;
 
 /// A user as others see them.
 #[derive(Debug, Serialize, ToSchema)]
@@ -22,6 +27,8 @@ pub(super) struct UserView {
     name: String,
     role: Role,
     disabled: bool,
+    /// MiB of tables that a query of theirs may read; none of their own when it is null.
+    scan_mb_max: Option<u64>,
     /// RFC 3339.
     created_at: String,
 }
@@ -29,8 +36,9 @@ pub(super) struct UserView {
 impl From<UserRecord> for UserView {
     fn from(user: UserRecord) -> Self {
         let created_at = user.created_at.rfc3339();
-        let UserRecord { id, email, name, role, disabled, .. } = user;
-        Self { id, email, name, role, disabled, created_at }
+        let UserRecord { id, email, name, role, disabled, scan_bytes_max, .. } = user;
+        let scan_mb_max = scan_bytes_max.map(|bytes| bytes >> 20);
+        Self { id, email, name, role, disabled, scan_mb_max, created_at }
     }
 }
 
@@ -88,6 +96,10 @@ pub(super) struct UserChangeBody {
     /// A new password; it ends all their tokens.
     #[schema(format = Password)]
     password: Option<String>,
+    /// MiB of tables, as they are stored, that a query of theirs may read; null for what the service is set to.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_073_741_824)]
+    scan_mb_max: Option<Option<u64>>,
 }
 
 /// Find users by a part of their e-mail address.
@@ -148,8 +160,23 @@ pub(super) async fn change(
     ApiPath(path): ApiPath<UserPath>,
     ApiJson(body): ApiJson<UserChangeBody>,
 ) -> ApiResult<Reply<UserView>> {
-    let UserChangeBody { name, role, disabled, password } = &body;
-    let change =
-        UserChange { name: name.as_deref(), role: *role, disabled: *disabled, password: password.as_deref() };
+    let UserChangeBody { name, role, disabled, password, scan_mb_max } = &body;
+    let change = UserChange {
+        name: name.as_deref(),
+        role: *role,
+        disabled: *disabled,
+        password: password.as_deref(),
+        scan_bytes_max: scan_mb_max.map(|own| own.map(scan_bytes).transpose()).transpose()?,
+    };
     Ok(Reply::of(app.accounts.users.change(&principal, &path.user_id, change).await?.into()))
+}
+
+fn scan_bytes(mb: u64) -> Result<u64, Error> {
+    match mb {
+        1..=SCAN_MB_MAX => Ok(mb << 20),
+        _ => Err(Error::invalid_field(
+            "scan_mb_max",
+            format!("`scan_mb_max` is {mb}: expected 1 to {SCAN_MB_MAX}"),
+        )),
+    }
 }

@@ -125,7 +125,7 @@ impl Worker {
             match message {
                 ToWorker::Run(job) => {
                     self.outbox.reset().await;
-                    current = Some(Arc::clone(&self).start(job));
+                    current = Some(Arc::clone(&self).start(*job));
                 }
                 ToWorker::Cancel => drop(current.take().inspect(AbortHandle::abort)),
                 ToWorker::Taken { area } => self.outbox.taken(area),

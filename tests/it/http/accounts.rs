@@ -79,7 +79,7 @@ async fn administrators_add_and_change_users() {
         reply.redacted()["data"],
         json!({
             "id": "[user]", "email": "ben@example.com", "name": "ben", "role": "user",
-            "disabled": false, "created_at": "[time]",
+            "disabled": false, "scan_mb_max": null, "created_at": "[time]",
         })
     );
     let ben = reply.data(201)["id"].as_str().unwrap().to_owned();
@@ -127,7 +127,7 @@ async fn people_are_found_by_a_part_of_their_address() {
     assert_eq!(many.refused(400, "VALIDATION_ERROR"), "`limit` is 101: expected 1 to 100");
     assert_eq!(many.details()["field"], "limit");
     let (users, pagination) = app.get("/api/users?q=HANA").by(&ana).send().await.list();
-    assert_eq!(fields(&users[0]), ["created_at", "disabled", "email", "id", "name", "role"]);
+    assert_eq!(fields(&users[0]), ["created_at", "disabled", "email", "id", "name", "role", "scan_mb_max"]);
     assert_eq!(pagination, json!({ "has_next": false, "limit": 50, "offset": 0, "total": 1 }));
     app.get("/api/users?all=true").by(&ana).send().await.refused(403, "FORBIDDEN");
 }
@@ -232,6 +232,7 @@ async fn a_user_of_the_older_system_signs_in_by_their_bcrypt_hash() {
         password_hash: bcrypt::hash(PASSWORD, 12).unwrap(),
         token_version: 0,
         disabled: false,
+        scan_bytes_max: None,
         created_at: shirabe::clock::Timestamp::from_seconds(1_600_000_000),
         revision: 0,
     };

@@ -164,7 +164,8 @@ async fn the_set_up_makes_the_first_administrator_once() {
           "email": "ana@example.com",
           "id": "[user]",
           "name": "ana",
-          "role": "admin"
+          "role": "admin",
+          "scan_mb_max": null
         },
         "meta": {
           "request_id": "[req]"

@@ -23,4 +23,5 @@ mod openapi;
 mod query;
 mod query_list;
 mod reimport;
+mod scan_limit;
 mod versions;

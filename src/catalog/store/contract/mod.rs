@@ -48,6 +48,7 @@ fn user(email: &str) -> UserRecord {
         password_hash: "$argon2id$…".to_owned(),
         token_version: 3,
         disabled: false,
+        scan_bytes_max: None,
         created_at: at(0),
         revision: 0,
     }

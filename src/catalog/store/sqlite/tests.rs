@@ -23,6 +23,7 @@ fn user(email: &str) -> UserRecord {
         password_hash: String::new(),
         token_version: 0,
         disabled: false,
+        scan_bytes_max: None,
         created_at: Timestamp::from_seconds(0),
         revision: 0,
     }
