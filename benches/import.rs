@@ -78,6 +78,15 @@ fn compare(data: &Path, peers: &Path, rounds: usize) -> Outcome<()> {
     Ok(())
 }
 
+/// Lets the disk take what was written before, so that no run waits for the files of another one: ours are synced to
+/// disk within their time, DuckDB's are not.
+fn settle() -> Outcome<()> {
+    match Command::new("sync").status()?.success() {
+        true => Ok(()),
+        false => Err("`sync` failed".into()),
+    }
+}
+
 fn report(runs: &[(&str, Vec<Run>)]) {
     println!("\nmedian MB/s of CSV (spread), rows, Parquet MB, peak MB");
     for (name, all) in runs {
@@ -121,6 +130,7 @@ fn spread(runs: &[Run]) -> f64 {
 
 /// One import in a process of its own.
 fn ours(csv: &Path, sort: Option<&str>, keep: Option<&Path>) -> Outcome<Run> {
+    settle()?;
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--import").arg(csv);
     if let Some(column) = sort {
@@ -133,6 +143,7 @@ fn ours(csv: &Path, sort: Option<&str>, keep: Option<&Path>) -> Outcome<Run> {
 }
 
 fn duckdb(peers: &Path, data: &Path, csv: &Path, sort: Option<&str>, compression: &str) -> Outcome<Run> {
+    settle()?;
     let mut command = Command::new(peers.join("python3"));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/duckdb_copy.py");
     command.arg(script).arg(csv).arg(data.join("duckdb.parquet"));

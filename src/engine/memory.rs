@@ -21,6 +21,12 @@ const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 /// What is a little of a share: one of so many parts.
 const LITTLE_PARTS: usize = 128;
 
+/// What DataFusion calls the memory in which a sort merges what it spilled.
+const MERGE: &str = "ExternalSorterMerge";
+/// How many eighths of a share one merge may take. With less it merges fewer runs at once; with all it would leave
+/// nothing for the sort beside it, which then can neither go on nor spill.
+const MERGE_EIGHTHS: usize = 3;
+
 /// What all queries together may hold.
 #[derive(Debug)]
 pub(super) struct Whole {
@@ -112,8 +118,15 @@ impl MemoryPool for Share {
 
     fn try_grow(&self, reservation: &MemoryReservation, bytes: usize) -> Result<()> {
         self.wanted.check().map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let held = reservation.size().saturating_add(bytes);
+        if reservation.consumer().name().starts_with(MERGE) && held > self.bytes_max / 8 * MERGE_EIGHTHS {
+            return Err(DataFusionError::ResourcesExhausted(format!(
+                "a merge of sorted rows holds {} bytes, and {bytes} more were asked for",
+                reservation.size()
+            )));
+        }
         if let Err(error) = self.own.try_grow(reservation, bytes) {
-            let holds_much = reservation.size().saturating_add(bytes) > self.bytes_max / LITTLE_PARTS;
+            let holds_much = held > self.bytes_max / LITTLE_PARTS;
             if reservation.consumer().can_spill()
                 || holds_much
                 || self.own.reserved().saturating_add(bytes) > self.bytes_max
@@ -160,6 +173,18 @@ mod tests {
         let aggregate = MemoryConsumer::new("aggregate").register(&pool);
         aggregate.try_grow(1_000).unwrap();
         aggregate.try_grow(1).unwrap_err();
+    }
+
+    #[test]
+    fn a_merge_leaves_memory_for_the_sort_beside_it() {
+        let pool = share(&Whole::new(8_000), 8_000, Peak::default(), Wanted::default());
+        let merge = MemoryConsumer::new("ExternalSorterMerge[0]").register(&pool);
+        merge.try_grow(3_000).unwrap();
+        assert!(
+            merge.try_grow(1).unwrap_err().to_string().contains("a merge of sorted rows holds 3000 bytes")
+        );
+        let sort = MemoryConsumer::new("ExternalSorter[1]").with_can_spill(true).register(&pool);
+        sort.try_grow(4_000).unwrap();
     }
 
     #[test]

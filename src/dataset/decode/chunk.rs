@@ -84,6 +84,7 @@ impl Chunk {
             reason: error.to_string(),
         };
         let converted = convert::convert(&split.cells, plan).map_err(internal)?;
+        split.cells.leave_room();
         let mut bad_rows = split.bad;
         bad_rows.extend(converted.bad);
         bad_rows.sort_by_key(|row| row.line);

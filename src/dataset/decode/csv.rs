@@ -8,8 +8,8 @@ use super::{
 };
 
 pub(super) fn split(texts: Texts, plan: &Plan) -> Split {
-    let mut split = Split { bad: texts.bad, misfits: texts.misfits, cells: Cells::default() };
-    split.cells.columns = plan.columns.len();
+    let cells = Cells::in_spare(plan.columns.len());
+    let mut split = Split { bad: texts.bad, misfits: texts.misfits, cells };
     for (text, line) in texts.runs {
         let base = split.cells.text.len();
         if base == 0 {

@@ -24,6 +24,13 @@ impl Laid {
     fn take(&self) -> Vec<u8> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// Leaves the room of `taken` for what is laid down next: a row group is large, and growing into fresh memory
+    /// copies it several times.
+    fn give_back(&self, mut taken: Vec<u8>) {
+        taken.clear();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = taken;
+    }
 }
 
 impl io::Write for Laid {
@@ -79,7 +86,10 @@ impl FileWriter {
             Ok::<_, parquet::errors::ParquetError>(())
         };
         splice().map_err(Error::internal)?;
-        self.upload.write(&self.laid.take()).await
+        let laid = self.laid.take();
+        self.upload.write(&laid).await?;
+        self.laid.give_back(laid);
+        Ok(())
     }
 
     pub(super) async fn finish(self, encoder: &Encoder) -> Result<DataFile, Error> {

@@ -26,6 +26,11 @@ const ASK_EACH_TIME: HeaderValue = HeaderValue::from_static("private, no-cache")
 
 /// A question.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "sql": "select carrier, count(*) as flights from flights where month = $month group by carrier order by 2 desc",
+    "parameters": {"month": 1},
+    "limit": 1000,
+}))]
 pub(super) struct QueryBody {
     /// One read-only statement over datasets, each by its name or id.
     #[schema(example = "select carrier, count(*) as flights from flights group by carrier order by 2 desc")]
