@@ -42,10 +42,13 @@ pub(super) struct Cells {
 /// A larger buffer is not worth keeping between chunks.
 const SPARE_BYTES_MAX: usize = 32 << 20;
 
+/// Places of cells and of rows.
+type Room = (Vec<(u32, u32)>, Vec<Row>);
+
 thread_local! {
     /// The places of the last block that this thread was done with. They are as large as its text, and to have fresh
     /// memory for every block was a tenth of an import: the system clears it first.
-    static SPARE: Cell<(Vec<(u32, u32)>, Vec<Row>)> = const { Cell::new((Vec::new(), Vec::new())) };
+    static SPARE: Cell<Room> = const { Cell::new((Vec::new(), Vec::new())) };
 }
 
 impl Cells {
