@@ -130,3 +130,6 @@ pub const MACRO_PARAMETERS_MAX: usize = 16;
 
 /// Longest expression of a macro, in bytes.
 pub const MACRO_EXPRESSION_BYTES_MAX: usize = 4 * 1024;
+
+/// A pebibyte, in MiB: whoever sets a limit to more has made a mistake.
+pub const MB_MAX: u64 = 1 << 30;

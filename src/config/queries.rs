@@ -1,6 +1,7 @@
 //! What queries may use.
 
 use super::setting::{Reader, Setting};
+use crate::limits::MB_MAX;
 
 const TIMEOUT: Setting = Setting {
     name: "QUERY_TIMEOUT_SECONDS",
@@ -118,9 +119,6 @@ pub struct QueryConfig {
     pub history_max: u64,
     pub isolation: SqlIsolation,
 }
-
-/// A pebibyte, in MiB: more is a mistake.
-const MB_MAX: u64 = 1 << 30;
 
 impl QueryConfig {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {

@@ -14,9 +14,7 @@ use crate::auth::Role;
 use crate::catalog::record::UserRecord;
 use crate::error::Error;
 use crate::ids::UserId;
-
-/// A pebibyte, in MiB: more is a mistake.
-const SCAN_MB_MAX: u64 = 1 << 30;
+use crate::limits::MB_MAX;
 
 /// A user as others see them.
 #[derive(Debug, Serialize, ToSchema)]
@@ -173,10 +171,9 @@ pub(super) async fn change(
 
 fn scan_bytes(mb: u64) -> Result<u64, Error> {
     match mb {
-        1..=SCAN_MB_MAX => Ok(mb << 20),
-        _ => Err(Error::invalid_field(
-            "scan_mb_max",
-            format!("`scan_mb_max` is {mb}: expected 1 to {SCAN_MB_MAX}"),
-        )),
+        1..=MB_MAX => Ok(mb << 20),
+        _ => {
+            Err(Error::invalid_field("scan_mb_max", format!("`scan_mb_max` is {mb}: expected 1 to {MB_MAX}")))
+        }
     }
 }

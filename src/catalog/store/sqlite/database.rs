@@ -11,7 +11,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::Semaphore;
 
 use super::migrate::{self, Migration};
-use super::recall::{Key, Recall};
+use super::recall::{Key, RECORDS_MAX, Recall};
 use crate::catalog::store::StoreError;
 use crate::tasks;
 
@@ -99,14 +99,15 @@ impl Database {
         }
     }
 
-    /// As [`Database::read_few`], for one answer that depends on nothing but `key` and what is stored: as long as
-    /// nothing was written since, it is what it was before.
-    pub(super) async fn recall<T, F>(&self, key: Key, job: F) -> Result<T, StoreError>
+    /// As [`Database::read_few`], for one answer of so many records at most, which depends on nothing but `key` and what
+    /// is stored: as long as nothing was written since, it is what it was before.
+    pub(super) async fn recall<T, F>(&self, key: Key, records: usize, job: F) -> Result<T, StoreError>
     where
         T: Clone + Send + Sync + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        let Some(moment) = self.0.recall.now() else { return self.read_few(job).await };
+        let moment = self.0.recall.now().filter(|_| records <= RECORDS_MAX);
+        let Some(moment) = moment else { return self.read_few(job).await };
         if let Some(known) = self.0.recall.get(&key, moment) {
             return Ok(known);
         }

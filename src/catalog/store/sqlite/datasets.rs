@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use rusqlite::{Row, Transaction, named_params};
 
 use super::place::Place;
-use super::recall::RECORDS_MAX;
 use super::{SqliteStore, commit, doc};
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, VersionRecord};
@@ -29,7 +28,7 @@ const NEWEST: (i64, String) = (i64::MAX, String::new());
 impl DatasetStore for SqliteStore {
     async fn lookup(&self, ids: &[DatasetId], names: &[NameKey]) -> Result<Vec<DatasetRecord>, StoreError> {
         let key = ("datasets", doc::write(&(ids, names))?);
-        let few = ids.len() + names.len() <= RECORDS_MAX;
+        let count = ids.len() + names.len();
         let (ids, names) = (ids.to_vec(), names.to_vec());
         let read = move |tx: &Transaction<'_>| {
             let by_id = ids.iter().map(|id| ("select doc from datasets where id = ?", id.as_str()));
@@ -43,7 +42,7 @@ impl DatasetStore for SqliteStore {
             }
             Ok(found)
         };
-        if few { self.database.recall(key, read).await } else { self.database.read_few(read).await }
+        self.database.recall(key, count, read).await
     }
 
     async fn list(&self, owner: &Owner, page: PageRequest) -> Result<(Page<DatasetRecord>, u64), StoreError> {

@@ -17,7 +17,7 @@ impl KeyStore for SqliteStore {
     async fn get(&self, id: &KeyId) -> Result<Option<KeyRecord>, StoreError> {
         let id = id.clone();
         self.database
-            .recall(("api_key", id.to_string()), move |tx| {
+            .recall(("api_key", id.to_string()), 1, move |tx| {
                 doc::query_one(tx, "select doc from api_keys where id = ?", [id.as_str()])
             })
             .await

@@ -26,7 +26,7 @@ impl TokenStore for SqliteStore {
         let jti = jti.to_owned();
         let sql = "select exists (select 1 from revoked_tokens where jti = ?)";
         self.database
-            .recall(("revoked_token", jti.clone()), move |tx| {
+            .recall(("revoked_token", jti.clone()), 1, move |tx| {
                 Ok(tx.prepare_cached(sql)?.query_row([jti], |row| row.get(0))?)
             })
             .await

@@ -1,9 +1,8 @@
 //! People, in the table `users`.
 
 use async_trait::async_trait;
-use rusqlite::{Transaction, named_params};
+use rusqlite::named_params;
 
-use super::recall::RECORDS_MAX;
 use super::revision::Table;
 use super::{SqliteStore, doc};
 use crate::auth::Role;
@@ -24,9 +23,8 @@ impl UserStore for SqliteStore {
     async fn lookup(&self, ids: &[UserId]) -> Result<Vec<UserRecord>, StoreError> {
         let (count, ids) = (ids.len(), doc::write(&ids)?);
         let sql = "select doc from users where id in (select value from json_each(?))";
-        let (key, few) = (("users", ids.clone()), count <= RECORDS_MAX);
-        let read = move |tx: &Transaction<'_>| doc::query(tx, sql, [ids]);
-        if few { self.database.recall(key, read).await } else { self.database.read_few(read).await }
+        let key = ("users", ids.clone());
+        self.database.recall(key, count, move |tx| doc::query(tx, sql, [ids])).await
     }
 
     async fn by_email(&self, email: &str) -> Result<Option<UserRecord>, StoreError> {
