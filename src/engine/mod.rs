@@ -58,6 +58,7 @@ mod table;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod unsound;
 mod volatile;
 mod wanted;
 mod weighing;

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 use super::classify::classify;
-use super::{deep, guard, system};
+use super::{deep, guard, system, unsound};
 use crate::error::{Error, Place, Result};
 use crate::limits;
 
@@ -61,7 +61,7 @@ fn parse_deep(text: &str) -> Result<Statement> {
         .and_then(|mut parser| parser.parse_statements())
         .map_err(|error| placed(classify(error), text))?;
     let count = statements.len();
-    let (1, Some(parsed)) = (count, statements.pop_front()) else {
+    let (1, Some(mut parsed)) = (count, statements.pop_front()) else {
         return Err(Error::InvalidSql {
             message: format!("expected one statement, got {count}"),
             place: None,
@@ -70,6 +70,8 @@ fn parse_deep(text: &str) -> Result<Statement> {
     let query = query(&parsed)?;
     let tables = tables(query)?;
     guard::check(query)?;
+    unsound::check(query)?;
+    unsound::apart(&mut parsed)?;
     Ok(Statement { parsed, tables })
 }
 

@@ -15,6 +15,7 @@ mod allowed;
 mod bounded;
 mod budget;
 mod checked;
+mod date_hours;
 mod growth;
 mod rewrite;
 mod sizes;
@@ -79,8 +80,8 @@ pub(super) fn table() -> Vec<Arc<TableFunction>> {
 
 /// What makes function calls out of operators and literals; ours first, so that literals have bounds.
 pub(super) fn planners() -> Vec<Arc<dyn ExprPlanner>> {
-    let ours: Arc<dyn ExprPlanner> = Arc::new(rewrite::Literals);
-    std::iter::once(ours).chain(Defaults::default_expr_planners()).collect()
+    let ours: [Arc<dyn ExprPlanner>; 2] = [Arc::new(rewrite::Literals), Arc::new(date_hours::DateHours)];
+    ours.into_iter().chain(Defaults::default_expr_planners()).collect()
 }
 
 /// Whether `function` looks at the size of its arguments before it runs.
