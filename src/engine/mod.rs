@@ -49,6 +49,7 @@ mod session;
 mod sort;
 mod spec;
 mod spill;
+mod spill_file;
 mod statement;
 mod stats;
 mod stream;

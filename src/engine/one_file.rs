@@ -9,19 +9,16 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::{SpillFile, SpillWriter, TempFileFactory};
-use futures::Stream;
 
+use super::spill_file::{PIECE_BYTES, Pieces, pieces};
 use crate::error::Error;
-use crate::tasks;
 
 const EXTENT_BYTES: u64 = 1 << 20;
-const READ_BYTES: u64 = 128 << 10;
 
 /// A file to spill to. Clones are the same file.
 #[derive(Debug, Clone)]
@@ -129,7 +126,7 @@ impl Content {
             let index = usize::try_from(at / EXTENT_BYTES).unwrap_or(usize::MAX);
             let Some(extent) = layout.extents.get(index) else { return Ok(Bytes::new()) };
             let within = at % EXTENT_BYTES;
-            let length = READ_BYTES.min(EXTENT_BYTES - within).min(layout.bytes.saturating_sub(at));
+            let length = PIECE_BYTES.min(EXTENT_BYTES - within).min(layout.bytes.saturating_sub(at));
             (extent * EXTENT_BYTES + within, usize::try_from(length).unwrap_or(usize::MAX))
         };
         let mut bytes = vec![0; length];
@@ -150,17 +147,9 @@ impl SpillFile for Spilled {
         Some(self.0.layout().bytes)
     }
 
-    fn read_stream(&self) -> Result<Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>> {
+    fn read_stream(&self) -> Result<Pieces> {
         let content = Arc::clone(&self.0);
-        Ok(Box::pin(futures::stream::try_unfold(0, move |at| {
-            let content = Arc::clone(&content);
-            async move {
-                let read = tasks::blocking(move || content.read(at).map_err(Error::internal)).await;
-                let bytes = read.map_err(|error| DataFusionError::External(Box::new(error)))?;
-                let next = at + bytes.len() as u64;
-                Ok((!bytes.is_empty()).then_some((bytes, next)))
-            }
-        })))
+        Ok(pieces(move |at| content.read(at)))
     }
 
     fn open_writer(&self) -> Result<Box<dyn SpillWriter>> {
@@ -189,6 +178,7 @@ impl SpillWriter for Writer {
 #[cfg(test)]
 mod tests {
     use arrow::error::ArrowError;
+    use datafusion::error::DataFusionError;
     use futures::TryStreamExt as _;
 
     use super::super::classify::classify;

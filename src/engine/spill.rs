@@ -1,46 +1,51 @@
 //! Rows of queries on disk: each query has a limit of its own, and all together have one.
 //!
-//! Why our own files and not DataFusion's: its manager counts for one query or for all, not for both, and makes
-//! a folder for each query whether it spills or not.
+//! Why not DataFusion's counting: its manager counts for one query or for all, not for both, and makes a folder for
+//! each query whether it spills or not.
 
+use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder};
 use datafusion::execution::{SpillFile, SpillWriter, TempFileFactory};
-use futures::Stream;
 
 use super::classify::classify;
 use super::one_file::OneFile;
+use super::spill_file::{Pieces, UnnamedFiles};
 use super::wanted::Wanted;
+use crate::error::Error;
 
 /// The disk that all queries share.
-#[derive(Debug)]
 pub(super) struct SpillSpace {
     bytes_max: u64,
     used: AtomicU64,
-    files: Arc<DiskManager>,
+    files: Arc<dyn TempFileFactory>,
+}
+
+impl fmt::Debug for SpillSpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpillSpace").field("bytes_max", &self.bytes_max).finish_non_exhaustive()
+    }
 }
 
 impl SpillSpace {
     /// At most `bytes_max` bytes in `folder`, which must exist.
     pub(super) fn new(folder: PathBuf, bytes_max: u64) -> crate::error::Result<Arc<Self>> {
-        Self::of(DiskManagerMode::Directories(vec![folder]), bytes_max)
+        // Found out now, and not by the first query that spills.
+        tempfile::tempfile_in(&folder).map_err(Error::internal)?;
+        Self::of(Arc::new(UnnamedFiles(folder)), bytes_max)
     }
 
     /// At most `bytes_max` bytes in `file`.
     pub(super) fn in_file(file: OneFile, bytes_max: u64) -> crate::error::Result<Arc<Self>> {
-        Self::of(DiskManagerMode::Custom(Arc::new(file)), bytes_max)
+        Self::of(Arc::new(file), bytes_max)
     }
 
-    fn of(mode: DiskManagerMode, bytes_max: u64) -> crate::error::Result<Arc<Self>> {
-        let files = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(u64::MAX);
-        let files = Arc::new(files.build().map_err(classify)?);
+    fn of(files: Arc<dyn TempFileFactory>, bytes_max: u64) -> crate::error::Result<Arc<Self>> {
         Ok(Arc::new(Self { bytes_max, used: AtomicU64::new(0), files }))
     }
 
@@ -78,7 +83,7 @@ impl Own {
         let over = |of: &str, max: u64| {
             self.give_back(bytes);
             // Writers of spilled rows know only I/O errors; `classify` reads ours out of it.
-            Err(std::io::Error::other(crate::error::Error::OverLimit(format!(
+            Err(std::io::Error::other(Error::OverLimit(format!(
                 "the query needs more spill space than {of}: {max} bytes"
             ))))
         };
@@ -97,7 +102,7 @@ impl Own {
 
 impl TempFileFactory for Own {
     fn create_temp_file(&self, description: &str) -> Result<Arc<dyn SpillFile>> {
-        let file = self.space.files.create_tmp_file(description)?;
+        let file = self.space.files.create_temp_file(description)?;
         Ok(Arc::new(Counted { file, bytes: Arc::default(), own: self.clone() }))
     }
 }
@@ -114,7 +119,7 @@ impl SpillFile for Counted {
         self.file.size()
     }
 
-    fn read_stream(&self) -> Result<Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>> {
+    fn read_stream(&self) -> Result<Pieces> {
         self.file.read_stream()
     }
 
