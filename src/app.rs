@@ -227,6 +227,18 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }
 
+/// Memory for decoded columns, where nobody says how much.
+fn column_bytes() -> usize {
+    const BYTES_MAX: u64 = 4 << 30;
+    let info = rustix::system::sysinfo();
+    let machine = u64::from(info.mem_unit).saturating_mul(info.totalram);
+    // A container sees the memory of the whole machine, and is ended when it uses more than its own.
+    let own =
+        std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
+    let memory = own.map_or(machine, |own: u64| own.min(machine));
+    usize::try_from((memory / 8).min(BYTES_MAX)).unwrap_or(0)
+}
+
 fn import_threads(config: &Config) -> usize {
     config.imports.threads.and_then(|threads| usize::try_from(threads).ok()).unwrap_or_else(cores)
 }
@@ -249,6 +261,7 @@ fn engine_config(config: &Config, spill: std::path::PathBuf) -> EngineConfig {
     engine.result_bytes_max = queries.result_bytes_max;
     engine.scan_bytes_max = queries.scan_bytes_max;
     engine.result_cache_bytes_max = size(queries.cache_bytes_max);
+    engine.hot_bytes_max = queries.column_bytes_max.map_or_else(column_bytes, size);
     engine.history_max = queries.history_max;
     let running_max = queries.running_max.map_or_else(|| 4 * cores().max(2), size);
     // Three quarters: whoever keeps as many queries going as they may leaves room for others.

@@ -43,6 +43,10 @@ pub const HISTORY_DROPPED: &str = "shirabe_query_history_dropped_total";
 pub const RESULT_CACHE: &str = "shirabe_result_cache_total";
 /// Footers of files by `use` of their cache: `hit`, `miss`.
 pub const FOOTER_CACHE: &str = "shirabe_footer_cache_total";
+/// Files of scans by `use` of the columns that are kept decoded: `hit`, `miss`.
+pub const HOT_COLUMNS: &str = "shirabe_hot_columns_total";
+/// Bytes of columns that are kept decoded.
+pub const HOT_COLUMN_BYTES: &str = "shirabe_hot_column_bytes";
 /// Results that were dropped from the cache to make room.
 pub const RESULT_CACHE_EVICTIONS: &str = "shirabe_result_cache_evictions_total";
 /// Audit records that the store did not take at once.
@@ -84,6 +88,8 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (HISTORY_DROPPED, Kind::Counter, "ended queries that are not in the history"),
     (RESULT_CACHE, Kind::Counter, "statements by use of the result cache"),
     (FOOTER_CACHE, Kind::Counter, "footers of files by use of their cache"),
+    (HOT_COLUMNS, Kind::Counter, "files of scans by use of the columns that are kept decoded"),
+    (HOT_COLUMN_BYTES, Kind::Gauge, "bytes of columns that are kept decoded"),
     (RESULT_CACHE_EVICTIONS, Kind::Counter, "results dropped from the cache to make room"),
     (AUDIT_WRITE_FAILURES, Kind::Counter, "audit records that the store did not take at once"),
     (AUDIT_QUEUED, Kind::Gauge, "audit records that wait for the store"),

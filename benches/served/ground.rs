@@ -56,10 +56,21 @@ impl Ground {
         Ok(Self { folder, files, source, rounds, seconds, peers })
     }
 
-    /// Our server on this data; one at a time.
+    /// Our server on this data; one at a time. It reads files each time, as what it is compared with does.
     pub(super) async fn serve(&self) -> Outcome<Server> {
         let memory = MEMORY_MB.to_string();
-        Server::shirabe(self.folder.path(), &[("QUERY_MEMORY_MB", memory.as_str())]).await
+        let settings = [("QUERY_MEMORY_MB", memory.as_str()), ("QUERY_COLUMNS_MB", "0")];
+        Server::shirabe(self.folder.path(), &settings).await
+    }
+
+    /// Our server on a copy of this data, beside the other one. It keeps columns that are read again.
+    pub(super) async fn serve_from_memory(&self) -> Outcome<(TempDir, Server)> {
+        let folder = tempfile::tempdir_in(self.folder.path().parent().ok_or("no folder")?)?;
+        copy(self.folder.path(), folder.path())?;
+        let memory = MEMORY_MB.to_string();
+        let settings = [("QUERY_MEMORY_MB", memory.as_str()), ("QUERY_COLUMNS_MB", memory.as_str())];
+        let server = Server::shirabe(folder.path(), &settings).await?;
+        Ok((folder, server))
     }
 
     /// FastAPI over DuckDB, which reads the tables into a database of its own when `native`, and reads our
@@ -73,6 +84,25 @@ impl Ground {
         }
         Server::peer(peers, "fastapi_duckdb.py", &arguments).await.map(Some)
     }
+}
+
+/// All files of `from`, but for what a running server keeps there.
+fn copy(from: &Path, to: &Path) -> Outcome<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        match entry.file_type()? {
+            kind if kind.is_dir() && entry.file_name() != "run" => {
+                std::fs::create_dir_all(&target)?;
+                copy(&entry.path(), &target)?;
+            }
+            kind if kind.is_file() => {
+                std::fs::copy(entry.path(), &target)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The tables as Parquet, made once.

@@ -263,6 +263,9 @@ pub struct QueryWork {
     /// Files of the tables, and those that statistics did not rule out.
     pub files_total: u64,
     pub files_read: u64,
+    /// Files whose columns were in memory; one that is scanned in two parts counts twice.
+    #[serde(default)]
+    pub files_from_memory: u64,
     pub row_groups_total: u64,
     pub row_groups_pruned: u64,
     pub spill_files: u64,

@@ -43,6 +43,11 @@ const CACHE: Setting = Setting {
     default: Some("256"),
     meaning: "memory for results that are kept, in MiB; 0 keeps none",
 };
+const COLUMNS: Setting = Setting {
+    name: "QUERY_COLUMNS_MB",
+    default: None,
+    meaning: "memory for columns that are read again and again, and kept decoded, in MiB; 0 keeps none; by default an eighth of the machine's memory, at most 4096",
+};
 const RUNNING: Setting = Setting {
     name: "QUERY_RUNNING_MAX",
     default: None,
@@ -84,6 +89,7 @@ pub(super) const SETTINGS: &[&Setting] = &[
     &RESULT,
     &SCAN,
     &CACHE,
+    &COLUMNS,
     &RUNNING,
     &RUNNING_PER_USER,
     &WAITING,
@@ -112,6 +118,7 @@ pub struct QueryConfig {
     pub result_bytes_max: Option<u64>,
     pub scan_bytes_max: Option<u64>,
     pub cache_bytes_max: u64,
+    pub column_bytes_max: Option<u64>,
     pub running_max: Option<u64>,
     pub running_per_user_max: Option<u64>,
     pub waiting_max: u64,
@@ -132,6 +139,7 @@ impl QueryConfig {
         let result = reader.optional_number(&RESULT, 1, MB_MAX);
         let scan = reader.optional_number(&SCAN, 1, MB_MAX);
         let cache = reader.number(&CACHE, 0, MB_MAX);
+        let columns = reader.optional_number(&COLUMNS, 0, MB_MAX);
         let running = reader.optional_number(&RUNNING, 1, 10_000);
         let running_per_user = reader.optional_number(&RUNNING_PER_USER, 1, 10_000);
         let waiting = reader.number(&WAITING, 0, 100_000);
@@ -151,6 +159,7 @@ impl QueryConfig {
             result_bytes_max: result?.map(bytes),
             scan_bytes_max: scan?.map(bytes),
             cache_bytes_max: bytes(cache?),
+            column_bytes_max: columns?.map(bytes),
             running_max: running?,
             running_per_user_max: running_per_user?,
             waiting_max: waiting?,

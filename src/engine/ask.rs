@@ -39,6 +39,8 @@ pub struct Caches {
     pub manifests: Fill,
     /// What is known of their files.
     pub footers: Fill,
+    /// Columns that are decoded.
+    pub columns: Fill,
 }
 
 impl Engine {
@@ -112,6 +114,7 @@ impl Engine {
             plans: self.0.plans.fill(),
             manifests: self.0.manifests.fill(),
             footers: Fill { entries: footers.len() as u64, bytes, hits, misses: None },
+            columns: self.0.hot.as_ref().map(|hot| hot.fill()).unwrap_or_default(),
         }
     }
 

@@ -28,6 +28,7 @@ use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
 use super::classify::classify;
+use super::hot::HotScan;
 use super::reader::{CheckedReaders, Written};
 use super::spec::{QuerySpec, SpecTable, TableRows};
 use crate::error::Result;
@@ -128,9 +129,15 @@ pub(super) async fn scans(
 
 fn scans_of<'a>(plan: &'a Arc<dyn ExecutionPlan>, found: &mut Vec<&'a FileScanConfig>) {
     if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
-        found.extend(scan.data_source().downcast_ref::<FileScanConfig>());
+        found.extend(files_of(scan));
     }
     plan.children().into_iter().for_each(|child| scans_of(child, found));
+}
+
+/// The files of a scan, wherever they are read from.
+pub(super) fn files_of(scan: &DataSourceExec) -> Option<&FileScanConfig> {
+    let source = scan.data_source();
+    source.downcast_ref::<HotScan>().map(HotScan::cold).or_else(|| source.downcast_ref())
 }
 
 fn joins_of(plan: &Arc<dyn ExecutionPlan>, found: &mut Vec<Join>) -> Result<()> {

@@ -25,6 +25,7 @@ mod guard;
 mod history;
 #[cfg(test)]
 mod hostile;
+mod hot;
 mod isolation;
 #[cfg(test)]
 mod life_tests;
@@ -77,6 +78,7 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use object_store::ObjectStore;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use admission::AdmissionLimits;
 pub use ask::{Asked, Caches};
@@ -102,6 +104,7 @@ use classify::classify;
 use deep::Deep;
 use execute::{Plan, Work};
 use history::History;
+use hot::HotColumns;
 use manifests::Manifests;
 use planners::Planners;
 use reader::CheckedReaders;
@@ -136,6 +139,10 @@ struct Inner {
     plans: Plans,
     /// None when none are to be kept.
     results: Option<Results>,
+    /// None when none are to be kept.
+    hot: Option<Arc<HotColumns>>,
+    /// Decodes what comes to be kept.
+    _loading: Option<AbortOnDropHandle<()>>,
     config: EngineConfig,
 }
 
@@ -158,21 +165,32 @@ impl Engine {
     ) -> Result<Self> {
         let runtime = runtime::build(&config, Arc::clone(&objects))?;
         let history = Arc::new(History::new(history));
+        let workers = Workers::start("query", config.threads, NICENESS)?;
+        let (hot, loading) = match config.hot_bytes_max {
+            0 => (None, None),
+            bytes => {
+                let (hot, waiting) = HotColumns::new(bytes);
+                let load = hot::load(Arc::downgrade(&hot), CheckedReaders::of(&runtime)?, waiting);
+                (Some(hot), Some(workers.spawn(load)))
+            }
+        };
         Ok(Self(Arc::new(Inner {
-            sessions: Sessions::new(&config, Arc::clone(&runtime)),
+            sessions: Sessions::new(&config, Arc::clone(&runtime), hot.as_ref()),
             manifests: Manifests::new(objects, config.manifest_cache_bytes_max),
             pools: Pools::new(&config, runtime)?,
             admission: Admission::new(config.admission),
             running: Running::new(Arc::clone(&history)),
             history,
             planners: Arc::new(Planners::new()),
-            workers: Workers::start("query", config.threads, NICENESS)?,
+            workers,
             statements: Statements::default(),
             plans: Plans::new(config.plan_cache_bytes_max),
             results: match config.result_cache_bytes_max {
                 0 => None,
                 bytes => Some(Results::new(bytes)?),
             },
+            hot,
+            _loading: loading,
             config,
         })))
     }

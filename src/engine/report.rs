@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricValue;
 
+use super::explain;
+use super::hot::FILES_FROM_MEMORY;
 use crate::catalog::record::QueryWork;
 
 /// Sums the counters of `plan` and all below it.
@@ -36,6 +37,7 @@ fn count(value: &MetricValue, is_scan: bool, work: &mut QueryWork) {
         MetricValue::OutputRows(rows) if is_scan => work.scanned_rows += rows.value() as u64,
         MetricValue::Count { name, count } => match name.as_ref() {
             "bytes_scanned" => work.scanned_bytes += count.value() as u64,
+            FILES_FROM_MEMORY => work.files_from_memory += count.value() as u64,
             "row_groups_pruned_dynamic_filter" => work.row_groups_pruned += count.value() as u64,
             _ => {}
         },
@@ -57,7 +59,7 @@ fn count(value: &MetricValue, is_scan: bool, work: &mut QueryWork) {
 /// How many files a scan reads. A large one is read in several parts.
 fn files(plan: &dyn ExecutionPlan) -> u64 {
     let Some(scan) = plan.downcast_ref::<DataSourceExec>() else { return 0 };
-    let Some(config) = scan.data_source().downcast_ref::<FileScanConfig>() else { return 0 };
+    let Some(config) = explain::files_of(scan) else { return 0 };
     let files = config.file_groups.iter().flat_map(|group| group.iter());
     files.map(|file| file.path()).collect::<HashSet<_>>().len() as u64
 }

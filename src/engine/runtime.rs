@@ -60,6 +60,8 @@ pub struct EngineConfig {
     pub footer_cache_bytes_max: usize,
     /// Encoded results that are kept; 0 keeps none.
     pub result_cache_bytes_max: usize,
+    /// Columns that are kept decoded; 0 keeps none.
+    pub hot_bytes_max: usize,
     /// Optimised plans that are kept.
     pub plan_cache_bytes_max: usize,
     /// Manifests that are kept.
@@ -96,6 +98,7 @@ impl EngineConfig {
             deadline: Duration::from_secs(300),
             footer_cache_bytes_max: 256 << 20,
             result_cache_bytes_max: 256 << 20,
+            hot_bytes_max: 0,
             plan_cache_bytes_max: 32 << 20,
             manifest_cache_bytes_max: 64 << 20,
             time_zone: "UTC".to_owned(),

@@ -20,6 +20,7 @@ use quick_cache::sync::Cache;
 
 use super::classify::classify;
 use super::functions::{self, Bounding, Budget};
+use super::hot::{FromMemory, HotColumns};
 use super::literals::LiteralSizes;
 use super::plain_output::PlainOutput;
 use super::runtime::EngineConfig;
@@ -46,7 +47,11 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// Prepares the template: functions and optimiser rules are registered here, once.
-    pub(super) fn new(config: &EngineConfig, runtime: Arc<RuntimeEnv>) -> Self {
+    pub(super) fn new(
+        config: &EngineConfig,
+        runtime: Arc<RuntimeEnv>,
+        hot: Option<&Arc<HotColumns>>,
+    ) -> Self {
         let mut session = SessionConfig::new()
             .with_default_catalog_and_schema(CATALOG, SCHEMA)
             .with_create_default_catalog_and_schema(false)
@@ -65,7 +70,7 @@ impl Sessions {
         // Rows that wait on disk take half the space, and the limit on it lasts twice as long.
         options.execution.spill_compression = SpillCompression::Lz4Frame;
         options.execution.time_zone = Some(config.time_zone.clone());
-        let template = SessionStateBuilder::new()
+        let builder = SessionStateBuilder::new()
             .with_config(session)
             .with_runtime_env(runtime)
             .with_expr_planners(functions::planners())
@@ -76,9 +81,12 @@ impl Sessions {
             .with_analyzer_rule(Arc::new(Bounding))
             .with_physical_optimizer_rule(Arc::new(LiteralSizes))
             .with_physical_optimizer_rule(Arc::new(WindowMemory))
-            .with_analyzer_rule(Arc::new(PlainOutput))
-            .with_physical_optimizer_rule(Arc::new(Yielding))
-            .build();
+            .with_analyzer_rule(Arc::new(PlainOutput));
+        let builder = match hot {
+            Some(hot) => builder.with_physical_optimizer_rule(Arc::new(FromMemory(Arc::clone(hot)))),
+            None => builder,
+        };
+        let template = builder.with_physical_optimizer_rule(Arc::new(Yielding)).build();
         Self { template, planners: Cache::new(PLANNERS_MAX) }
     }
 

@@ -53,6 +53,7 @@ const COLUMNS: &[SystemColumn] = &[
     SystemColumn("scanned_bytes", |rows| number(rows, |row| row.work.scanned_bytes)),
     SystemColumn("files_total", |rows| number(rows, |row| row.work.files_total)),
     SystemColumn("files_read", |rows| number(rows, |row| row.work.files_read)),
+    SystemColumn("files_from_memory", |rows| number(rows, |row| row.work.files_from_memory)),
     SystemColumn("row_groups_total", |rows| number(rows, |row| row.work.row_groups_total)),
     SystemColumn("row_groups_pruned", |rows| number(rows, |row| row.work.row_groups_pruned)),
     SystemColumn("memory_peak_bytes", |rows| number(rows, |row| row.memory_peak_bytes)),

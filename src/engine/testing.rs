@@ -52,7 +52,8 @@ impl Fixture {
         Self::build(vec![trips(0..5), trips(5..10)], Some("day"), change).await
     }
 
-    async fn build(
+    /// A dataset of these files, and an engine with other limits.
+    pub(crate) async fn build(
         files: Vec<RecordBatch>,
         sort_column: Option<&str>,
         change: impl FnOnce(&mut EngineConfig),
