@@ -17,10 +17,11 @@ use crate::auth::Principal;
 use crate::auth::password::{Cost, Policy};
 use crate::auth::token::Algorithm;
 use crate::catalog::store::Stores;
+use crate::catalog::store::dynamo::{DynamoSettings, DynamoStore, TableState};
 use crate::catalog::store::sqlite::SqliteStore;
-use crate::cli::{Host, Local, Place};
+use crate::cli::{Host, Local, Place, Table};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Environment, JwtAlgorithm, SqlIsolation};
+use crate::config::{Config, Environment, JwtAlgorithm, MetadataConfig, SqlIsolation};
 use crate::data_folder::{DataFolder, Opened, RunningServer};
 use crate::dataset::decode::DecodeLimits;
 use crate::dataset::jobs::Jobs;
@@ -52,6 +53,8 @@ const IMPORTS_RUNNING_MAX: usize = 2;
 pub struct App {
     pub state: AppState,
     stores: Stores,
+    /// The server that keeps the records, if one does.
+    dynamo: Option<DynamoStore>,
     audit: AuditLog,
     folder: DataFolder,
     /// Where other people's statements run, if not in this process.
@@ -80,9 +83,14 @@ impl App {
         let objects: Arc<dyn ObjectStore> = Arc::new(
             DurableLocal::open(&folder.objects()).map_err(|cause| unusable(&folder.objects(), cause))?,
         );
-        let stores =
-            SqliteStore::open(folder.database()).map_err(|cause| unusable(&folder.database(), cause))?;
-        let stores = between(stores.stores());
+        let dynamo = dynamo(config);
+        let stores = match &dynamo {
+            Some(store) => store.stores(),
+            None => SqliteStore::open(folder.database())
+                .map_err(|cause| unusable(&folder.database(), cause))?
+                .stores(),
+        };
+        let stores = between(stores);
         let queue = folder.audit_retry();
         let queue = RetryFile::open(&queue).map_err(|cause| unusable(&queue, cause))?;
         let audit = AuditLog::new(Arc::clone(&stores.audit), Arc::new(queue));
@@ -127,7 +135,18 @@ impl App {
             operator_token: OperatorToken::random(),
             settings: http_settings(config, &folder),
         });
-        Ok(Self { state, stores, audit, folder, workers })
+        Ok(Self { state, stores, dynamo, audit, folder, workers })
+    }
+
+    /// Asks the server that keeps the records, if one does, whether it has all that is needed.
+    ///
+    /// # Errors
+    /// `Unavailable`, which names the server and says what to do.
+    pub async fn reach_store(&self) -> Result<()> {
+        match &self.dynamo {
+            Some(store) => Ok(store.check().await?),
+            None => Ok(()),
+        }
     }
 
     /// Listens and serves until the process is asked to stop.
@@ -135,6 +154,7 @@ impl App {
     /// # Errors
     /// `Unavailable` when the address cannot be listened on.
     pub async fn serve(self, config: &Config, stop: impl Future<Output = ()>) -> Result<()> {
+        self.reach_store().await?;
         // Before anybody can ask: a server that was told to isolate, and cannot, must not answer.
         if let Some(workers) = &self.workers {
             workers.warm().await?;
@@ -221,6 +241,30 @@ async fn keep_history(state: &AppState) {
 fn unusable(path: &Path, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
     let message = format!("`{}` cannot be used: {cause}", path.display());
     Error::Unavailable { message, cause: Some(Box::new(cause)) }
+}
+
+/// The store over DynamoDB, if records are kept there.
+fn dynamo(config: &Config) -> Option<DynamoStore> {
+    match &config.metadata {
+        MetadataConfig::Sqlite => None,
+        MetadataConfig::DynamoDb(tables) => Some(DynamoStore::new(DynamoSettings {
+            endpoint: tables.endpoint.clone(),
+            region: tables.region.clone(),
+            table_prefix: tables.table_prefix.clone(),
+        })),
+    }
+}
+
+/// What became of a table, in words.
+fn told(table: TableState) -> Table {
+    let mut done = if table.made { "made" } else { "there" }.to_owned();
+    if !table.indexes_added.is_empty() {
+        done = format!("added {}", table.indexes_added.join(", "));
+    }
+    if !table.has_recovery {
+        done.push_str("; this server has no recovery to a moment");
+    }
+    Table { name: table.name, done }
 }
 
 fn cores() -> usize {
@@ -323,12 +367,23 @@ impl Host for Embedded {
         App::open(&config, folder)?.serve(&config, stop).await
     }
 
+    async fn init_tables(&self, config: Config) -> Result<Vec<Table>> {
+        let Some(store) = dynamo(&config) else {
+            return Err(Error::invalid(
+                "records are kept in the data folder, which needs no tables: set `METADATA_STORE=dynamodb`, or \
+                 `DYNAMODB_REGION` or `DYNAMODB_ENDPOINT`",
+            ));
+        };
+        Ok(store.init().await?.into_iter().map(told).collect())
+    }
+
     async fn open(&self, mut config: Config) -> Result<Place> {
         // A command on its own runs what its own user wrote.
         config.queries.isolation = SqlIsolation::Off;
         match DataFolder::open(&config.data.folder)? {
             Opened::Mine(folder) => {
                 let app = App::open(&config, folder)?;
+                app.reach_store().await?;
                 let operator_token = app.state.operator_token.secret().clone();
                 let router = http::router(app.state.clone());
                 Ok(Place::Here(Local { door: InProcess::new(router, app), operator_token }))

@@ -15,15 +15,8 @@ impl DynamoStore {
     /// `Unusable`, which names the server and says what to do.
     pub async fn check(&self) -> Result<(), StoreError> {
         let used = TABLES.iter().filter(|table| table.used);
-        let found = used.map(async |table| match self.describe(table).await? {
-            Some(found) => {
-                check_keys(table, &found)?;
-                let missing = missing_indexes(table, &found).next();
-                Ok(missing.map(|index| format!("no index `{}` of the table `{}`", index.name, self.name(table))))
-            }
-            None => Ok(Some(format!("no table `{}`", self.name(table)))),
-        });
-        let missing = futures::future::try_join_all(found).await?.into_iter().flatten().next();
+        let missing = futures::future::try_join_all(used.map(|table| self.missing(table))).await?;
+        let missing = missing.into_iter().flatten().next();
         match missing {
             None => Ok(()),
             Some(missing) => Err(StoreError::Unusable(format!(
@@ -32,6 +25,15 @@ impl DynamoStore {
                 self.place()
             ))),
         }
+    }
+
+    /// What is not there of a table, if something is not.
+    async fn missing(&self, table: &Table) -> Result<Option<String>, StoreError> {
+        let name = self.name(table);
+        let Some(found) = self.describe(table).await? else { return Ok(Some(format!("no table `{name}`"))) };
+        check_keys(table, &found)?;
+        let index = missing_indexes(table, &found).next();
+        Ok(index.map(|index| format!("no index `{}` of the table `{name}`", index.name)))
     }
 
     /// A table as it is; `None` when there is none.

@@ -46,7 +46,7 @@ impl DynamoStore {
             Change::Publish(record) => self.replace(&commit, record, true).await,
             Change::Update(record) => self.replace(&commit, record, false).await,
             Change::Delete { id, revision, at } => self.delete_dataset(&commit, id, *revision, *at).await,
-            Change::Expire { id, number, at } => self.expire(&commit, id, *number, *at).await,
+            Change::Expire { id, number, at } => self.expire_version(&commit, id, *number, *at).await,
         }
     }
 
@@ -151,7 +151,7 @@ impl DynamoStore {
         Ok(())
     }
 
-    async fn expire(
+    async fn expire_version(
         &self,
         commit: &Commit,
         id: &DatasetId,

@@ -23,8 +23,11 @@ impl MacroStore for DynamoStore {
     }
 
     async fn lookup(&self, scopes: &[MacroScope], names: &[NameKey]) -> Result<Vec<MacroRecord>, StoreError> {
-        let wanted = scopes.iter().flat_map(|scope| names.iter().map(move |name| name_key(scope, name)));
-        let held = self.batch_get(wanted.map(|name| (&UNIQUE_NAMES, name))).await?;
+        let mut wanted = Vec::new();
+        for scope in scopes {
+            wanted.extend(names.iter().map(|name| (&UNIQUE_NAMES, name_key(scope, name))));
+        }
+        let held = self.batch_get(wanted).await?;
         let ids = held.iter().map(|(_, item)| Ok((&MACROS, holder_of(item)?)));
         let found = self.batch_get(ids.collect::<Result<Vec<_>, StoreError>>()?).await?;
         let found = found.iter().map(|(_, item)| read(item)).collect::<Result<Vec<_>, _>>()?;
@@ -44,7 +47,7 @@ impl MacroStore for DynamoStore {
         let mut name = name_key(&record.scope(), &record.name_key);
         // Mostly the name stays. When it does not, the refusal tells which one is to be given up.
         loop {
-            match self.put_over(&record, &name).await {
+            match self.put_macro(&record, &name).await {
                 Ok(()) => return Ok(next),
                 Err(NotDone::Refused(refused)) => {
                     let stored = refused.first().filter(|first| first.at == 0 && record.revision > 0);
@@ -75,7 +78,7 @@ impl MacroStore for DynamoStore {
 
 impl DynamoStore {
     /// Stores a macro over the one that has this revision and this unique name.
-    async fn put_over(&self, record: &MacroRecord, name: &str) -> Result<(), NotDone> {
+    async fn put_macro(&self, record: &MacroRecord, name: &str) -> Result<(), NotDone> {
         let (id, conflict) = (record.id.as_str(), || Unless::Conflict(noun(&record.id)));
         let taken = || format!("the macro name `{}`", record.name);
         let wanted = name_key(&record.scope(), &record.name_key);

@@ -49,7 +49,7 @@ impl DynamoStore {
     ) -> Result<Vec<(&'static Table, Attributes)>, StoreError> {
         let mut left: HashMap<String, KeysAndAttributes> = HashMap::new();
         let mut tables: HashMap<String, &'static Table> = HashMap::new();
-        for (table, value) in keys {
+        for (table, _) in keys {
             tables.insert(self.name(table), table);
         }
         for (name, table) in &tables {

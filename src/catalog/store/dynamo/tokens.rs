@@ -52,18 +52,19 @@ impl TokenStore for DynamoStore {
     async fn forget_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
         let query = Query::of_index(&REVOKED_TOKENS, &REVOKED_BY_EXPIRY, DIRECTORY_OF_ALL).before(moment(now));
         let expired = self.first(&query, PAGE_ITEMS_MAX).await?;
-        let forgotten = futures::stream::iter(expired.iter().map(async |item| {
-            let jti = Fields::of("token", item).text(REVOKED_TOKENS.key.name)?;
-            self.forget(&jti, now).await
-        }));
-        let forgotten: Vec<bool> = forgotten.buffer_unordered(FORGOTTEN_AT_ONCE).try_collect().await?;
+        let mut calls = Vec::new();
+        for item in &expired {
+            calls.push(self.forget(Fields::of("token", item).text(REVOKED_TOKENS.key.name)?, now));
+        }
+        let calls = futures::stream::iter(calls).buffer_unordered(FORGOTTEN_AT_ONCE);
+        let forgotten: Vec<bool> = calls.try_collect().await?;
         Ok(forgotten.into_iter().filter(|forgotten| *forgotten).count() as u64)
     }
 }
 
 impl DynamoStore {
     /// Forgets a token unless it was ended again, for longer, since the index was read.
-    async fn forget(&self, jti: &str, now: Timestamp) -> Result<bool, StoreError> {
+    async fn forget(&self, jti: String, now: Timestamp) -> Result<bool, StoreError> {
         let expired = Condition::present(&REVOKED_TOKENS).and(EXPIRY_MICROS, "<", number(now.micros()));
         let call = self
             .client

@@ -4,8 +4,6 @@
 //! an attempt that is sent again, so that a lost answer does not turn one's own success into somebody else's conflict.
 //! An outcome that stays unknown is settled by reading the first item back, which carries an id of this very write.
 
-use std::time::Duration;
-
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -197,6 +195,11 @@ impl<'a> Transaction<'a> {
             }
             let Some(reasons) = reasons(&error) else { return Err(failed(error).into()) };
             let refused = self.refused(reasons);
+            // A token is known for ten minutes; the id of the write is for good.
+            let ours = refused.first().filter(|first| first.at == 0).and_then(|first| first.stored.as_ref());
+            if ours.is_some_and(|stored| self.is_ours(stored)) {
+                return Ok(());
+            }
             if !refused.is_empty() {
                 return Err(NotDone::Refused(refused));
             }
@@ -287,8 +290,7 @@ impl<'a> Transaction<'a> {
                     Some((key.name.to_owned(), item.get(key.name)?.clone()))
                 });
                 let stored = self.store.get(table, key.collect()).await;
-                let ours = AttributeValue::S(self.write_id.clone());
-                stored.is_ok_and(|stored| stored.is_some_and(|stored| stored.get(WRITE_ID) == Some(&ours)))
+                stored.is_ok_and(|stored| stored.is_some_and(|stored| self.is_ours(&stored)))
             }
             Some(Action::Delete { table, key, .. }) => {
                 self.store.get(table, key.clone()).await.is_ok_and(|stored| stored.is_none())
@@ -296,6 +298,11 @@ impl<'a> Transaction<'a> {
             Some(Action::Check { .. } | Action::Count { .. }) | None => false,
         };
         if done { Ok(()) } else { Err(unknown.into()) }
+    }
+
+    /// Whether this transaction wrote the item.
+    fn is_ours(&self, stored: &Attributes) -> bool {
+        stored.get(WRITE_ID) == Some(&AttributeValue::S(self.write_id.clone()))
     }
 }
 

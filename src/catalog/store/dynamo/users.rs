@@ -65,7 +65,7 @@ impl UserStore for DynamoStore {
         // Mostly the address stays. When it does not, the refusal tells which one is to be given up.
         let mut address = record.email.clone();
         loop {
-            match self.put_over(&record, &address).await {
+            match self.put_user(&record, &address).await {
                 Ok(()) => return Ok(next),
                 Err(NotDone::Refused(refused)) => {
                     let stored = refused.first().filter(|first| first.at == 0 && record.revision > 0);
@@ -93,7 +93,7 @@ impl UserStore for DynamoStore {
 
 impl DynamoStore {
     /// Stores a user over the one that has this revision and address.
-    async fn put_over(&self, record: &UserRecord, address: &str) -> Result<(), NotDone> {
+    async fn put_user(&self, record: &UserRecord, address: &str) -> Result<(), NotDone> {
         let id = record.id.as_str();
         let conflict = || Unless::Conflict(format!("user `{id}`"));
         let taken = || format!("the e-mail address `{}`", record.email);
