@@ -12,11 +12,8 @@ const ENDPOINT: Setting = Setting {
     default: None,
     meaning: "address of a DynamoDB other than Amazon's own in the region, such as `http://localhost:8001`",
 };
-const REGION: Setting = Setting {
-    name: "DYNAMODB_REGION",
-    default: Some("ap-northeast-1"),
-    meaning: "region of the tables",
-};
+const REGION: Setting =
+    Setting { name: "DYNAMODB_REGION", default: Some("ap-northeast-1"), meaning: "region of the tables" };
 const PREFIX: Setting = Setting {
     name: "DYNAMODB_TABLE_PREFIX",
     default: Some("bi_"),
@@ -65,8 +62,7 @@ impl MetadataConfig {
                 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
             fits.then(|| text.to_owned())
         });
-        let tables =
-            DynamoDbConfig { endpoint: endpoint?, region: region?, table_prefix: table_prefix? };
+        let tables = DynamoDbConfig { endpoint: endpoint?, region: region?, table_prefix: table_prefix? };
         Some(if is_dynamodb?.unwrap_or(means_dynamodb) { Self::DynamoDb(tables) } else { Self::Sqlite })
     }
 }

@@ -93,8 +93,7 @@ impl Config {
 
 /// Names of the contract that choose parts which this release does not have. Set, they are named in a
 /// warning: whoever set `S3_ENDPOINT` must not believe that the data is in S3.
-const NOT_YET: &[&str] =
-    &["S3_ENDPOINT", "EXECUTOR_ENDPOINT", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
+const NOT_YET: &[&str] = &["S3_ENDPOINT", "EXECUTOR_ENDPOINT", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
 
 /// Every setting there is, in the order of the sections.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {

@@ -97,7 +97,8 @@ async fn pass(State(passage): State<Passage>, headers: HeaderMap, body: Bytes) -
 }
 
 fn failure(status: u16, code: &str) -> Response<Body> {
-    let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"made by a test"}}"#);
+    let body =
+        format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"made by a test"}}"#);
     let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
     answer.body(Body::from(body)).unwrap()
 }

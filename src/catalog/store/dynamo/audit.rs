@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
+use super::DynamoStore;
 use super::item::{Attributes, Fields, Item, age};
 use super::page::{self, Query};
 use super::schema::{AGE, AUDIT, AUDIT_BY_AGE, DIRECTORY};
-use super::DynamoStore;
 use crate::catalog::record::AuditRecord;
 use crate::catalog::store::{AuditStore, Page, PageRequest, StoreError};
 

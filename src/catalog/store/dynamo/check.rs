@@ -57,9 +57,13 @@ impl DynamoStore {
         StoreError::Unusable(match error.code() {
             Some("AccessDeniedException") => format!("{place} does not grant a right that is needed: {told}"),
             Some(
-                "UnrecognizedClientException" | "InvalidSignatureException" | "MissingAuthenticationTokenException",
+                "UnrecognizedClientException"
+                | "InvalidSignatureException"
+                | "MissingAuthenticationTokenException",
             ) => format!("{place} does not know the credentials: {told}"),
-            Some("ExpiredTokenException") => format!("{place} says that the credentials have expired: {told}"),
+            Some("ExpiredTokenException") => {
+                format!("{place} says that the credentials have expired: {told}")
+            }
             _ => format!("{place} does not answer: {told}"),
         })
     }
@@ -84,6 +88,7 @@ pub(super) fn missing_indexes<'a>(
     table: &'a Table,
     found: &'a TableDescription,
 ) -> impl Iterator<Item = &'a super::schema::Index> {
-    let has = |name: &str| found.global_secondary_indexes().iter().any(|index| index.index_name() == Some(name));
+    let has =
+        |name: &str| found.global_secondary_indexes().iter().any(|index| index.index_name() == Some(name));
     table.indexes.iter().filter(move |index| !has(index.name))
 }

@@ -76,7 +76,12 @@ impl DynamoStore {
     }
 
     /// Stores a record over the one it was read from; with `publish`, with a new version.
-    async fn replace(&self, commit: &Commit, record: &DatasetRecord, publish: bool) -> Result<(), StoreError> {
+    async fn replace(
+        &self,
+        commit: &Commit,
+        record: &DatasetRecord,
+        publish: bool,
+    ) -> Result<(), StoreError> {
         // Mostly the name and the owner stay. When they do not, the refusal tells what they were.
         let mut before = Before::of(record);
         loop {

@@ -44,7 +44,8 @@ impl Condition {
 
     fn term(mut self, attribute: &str, term: impl FnOnce(&str) -> String) -> Self {
         let name = format!("#c{}", self.names.len());
-        let joint = if self.expression.is_empty() || self.expression.ends_with(" OR ") { "" } else { " AND " };
+        let joint =
+            if self.expression.is_empty() || self.expression.ends_with(" OR ") { "" } else { " AND " };
         self.expression = format!("{}{joint}{}", self.expression, term(&name));
         self.names.insert(name, attribute.to_owned());
         self

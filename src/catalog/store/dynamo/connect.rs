@@ -68,7 +68,8 @@ impl Chain {
 
     async fn credentials(&self) -> provider::Result {
         let region = Region::new(self.region.clone());
-        let chain = self.chain.get_or_init(|| DefaultCredentialsChain::builder().region(region).build()).await;
+        let chain =
+            self.chain.get_or_init(|| DefaultCredentialsChain::builder().region(region).build()).await;
         chain.provide_credentials().await
     }
 }

@@ -34,7 +34,9 @@ impl HistoryStore for DynamoStore {
                 match write(record)?.finish(|| noun(record.id.as_str())) {
                     Ok(_) => writable.push(Arc::clone(record)),
                     // It never will fit, and the others behind it must not wait for it.
-                    Err(error) => tracing::warn!(query.id = %record.id, %error, "a query is not in the history"),
+                    Err(error) => {
+                        tracing::warn!(query.id = %record.id, %error, "a query is not in the history")
+                    }
                 }
             }
             self.append_some(writable).await?;
@@ -123,7 +125,11 @@ fn remove_refused<T>(records: &mut Vec<T>, refused: &[Refused]) -> Result<(), St
     let mut at = 0..;
     records.retain(|_| at.next().is_some_and(|at| refused.iter().all(|refused| refused.at != at)));
     // Each turn must leave fewer.
-    if records.len() == before { Err(StoreError::Corrupt("a refusal of no record".to_owned())) } else { Ok(()) }
+    if records.len() == before {
+        Err(StoreError::Corrupt("a refusal of no record".to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 fn count<'a>(writes: &mut Transaction<'_>, users: impl Iterator<Item = &'a str>, by: i64) {

@@ -129,7 +129,9 @@ fn bytes_of(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
         AttributeValue::B(bytes) => bytes.as_ref().len(),
-        AttributeValue::M(map) => 3 + map.iter().map(|(name, value)| 1 + name.len() + bytes_of(value)).sum::<usize>(),
+        AttributeValue::M(map) => {
+            3 + map.iter().map(|(name, value)| 1 + name.len() + bytes_of(value)).sum::<usize>()
+        }
         _ => NUMBER_BYTES_MAX,
     }
 }
@@ -216,7 +218,8 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn word<T: DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
-        serde_json::from_value(Value::String(self.text(name)?)).map_err(|_| self.wrong(name, "a word we know"))
+        serde_json::from_value(Value::String(self.text(name)?))
+            .map_err(|_| self.wrong(name, "a word we know"))
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {

@@ -38,7 +38,8 @@ impl DynamoStore {
     ) -> Result<Vec<(&'static Table, Attributes)>, StoreError> {
         // DynamoDB refuses to be asked for one twice.
         let mut seen = HashSet::new();
-        let keys: Vec<_> = keys.into_iter().filter(|(table, key)| seen.insert((table.name, key.clone()))).collect();
+        let keys: Vec<_> =
+            keys.into_iter().filter(|(table, key)| seen.insert((table.name, key.clone()))).collect();
         let chunks = keys.chunks(KEYS_MAX).map(|chunk| self.batch_get_some(chunk));
         Ok(futures::future::try_join_all(chunks).await?.concat())
     }
@@ -55,7 +56,8 @@ impl DynamoStore {
         for (name, table) in &tables {
             let of_table = keys.iter().filter(|(other, _)| other == table);
             let of_table = of_table.map(|(_, value)| whole_key(table, value)).collect();
-            let wanted = KeysAndAttributes::builder().set_keys(Some(of_table)).consistent_read(true).build()?;
+            let wanted =
+                KeysAndAttributes::builder().set_keys(Some(of_table)).consistent_read(true).build()?;
             left.insert(name.clone(), wanted);
         }
         let mut found = Vec::new();

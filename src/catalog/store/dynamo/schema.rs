@@ -145,12 +145,9 @@ const FILTER_VIEWS: Table = not_yet(
 );
 const TRANSFORMS: Table =
     not_yet("transforms", text("transformId"), &[index("TransformsByOwner", text("ownerId"), CREATED_AT)]);
-const EXECUTIONS: Table = Table {
-    sort: Some(number("startedAt")),
-    ..not_yet("transform_executions", text("transformId"), &[])
-};
-const GROUPS: Table =
-    not_yet("groups", text("groupId"), &[index("GroupsByName", text("name"), None)]);
+const EXECUTIONS: Table =
+    Table { sort: Some(number("startedAt")), ..not_yet("transform_executions", text("transformId"), &[]) };
+const GROUPS: Table = not_yet("groups", text("groupId"), &[index("GroupsByName", text("name"), None)]);
 const MEMBERS: Table = Table {
     sort: Some(text("userId")),
     ..not_yet("group_members", text("groupId"), &[index("MembersByUser", text("userId"), None)])

@@ -38,7 +38,9 @@ impl TokenStore for DynamoStore {
         match call.send().await {
             Ok(_) => Ok(()),
             // It is ended already, and for as long.
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+            Err(error)
+                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
                 Ok(())
             }
             Err(error) => Err(failed(error)),
@@ -50,7 +52,8 @@ impl TokenStore for DynamoStore {
     }
 
     async fn forget_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let query = Query::of_index(&REVOKED_TOKENS, &REVOKED_BY_EXPIRY, DIRECTORY_OF_ALL).before(moment(now));
+        let query =
+            Query::of_index(&REVOKED_TOKENS, &REVOKED_BY_EXPIRY, DIRECTORY_OF_ALL).before(moment(now));
         let expired = self.first(&query, PAGE_ITEMS_MAX).await?;
         let mut calls = Vec::new();
         for item in &expired {
@@ -76,7 +79,9 @@ impl DynamoStore {
             .set_expression_attribute_values(expired.values());
         match call.send().await {
             Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => {
+            Err(error)
+                if error.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
                 Ok(false)
             }
             Err(error) => Err(failed(error)),

@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-    Update,
+    AttributeValue, CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem, Update,
 };
 
 use super::condition::Condition;
@@ -212,9 +212,7 @@ impl<'a> Transaction<'a> {
         Err(StoreError::Unavailable(crowded.into()).into())
     }
 
-    async fn send(
-        &self,
-    ) -> Result<Result<(), SdkError<TransactWriteItemsError, HttpResponse>>, StoreError> {
+    async fn send(&self) -> Result<Result<(), SdkError<TransactWriteItemsError, HttpResponse>>, StoreError> {
         let items = self.actions.iter().map(|action| self.wire(action)).collect::<Result<Vec<_>, _>>()?;
         // A token for each attempt: one that was cancelled is another transaction when it is tried again.
         let call = self.store.client.transact_write_items();
@@ -286,9 +284,9 @@ impl<'a> Transaction<'a> {
     async fn settle(&self, unknown: StoreError) -> Result<(), NotDone> {
         let done = match self.actions.first() {
             Some(Action::Put { table, item, .. }) => {
-                let key = table.key_attributes().filter_map(|key| {
-                    Some((key.name.to_owned(), item.get(key.name)?.clone()))
-                });
+                let key = table
+                    .key_attributes()
+                    .filter_map(|key| Some((key.name.to_owned(), item.get(key.name)?.clone())));
                 let stored = self.store.get(table, key.collect()).await;
                 stored.is_ok_and(|stored| stored.is_some_and(|stored| self.is_ours(&stored)))
             }

@@ -71,7 +71,9 @@ impl UserStore for DynamoStore {
                     let stored = refused.first().filter(|first| first.at == 0 && record.revision > 0);
                     let stored = stored.and_then(|first| first.stored.as_ref());
                     let stored = stored.map(read).transpose()?;
-                    match stored.filter(|stored| stored.revision == record.revision && stored.email != address) {
+                    match stored
+                        .filter(|stored| stored.revision == record.revision && stored.email != address)
+                    {
                         Some(stored) => address = stored.email,
                         None => return Err(NotDone::Refused(refused).into()),
                     }
