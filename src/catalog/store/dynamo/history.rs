@@ -3,14 +3,14 @@
 //! Lists show how many there are, so each is added and removed together with the counters of its user and of all: a
 //! record that is offered twice is refused, and counted once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::DynamoStore;
 use super::condition::Condition;
-use super::item::{Attributes, Fields, Item, age, key};
+use super::item::{Attributes, Fields, ITEM_BYTES_MAX, Item, age, key};
 use super::page::{self, Query};
 use super::schema::{AGE, DIRECTORY, QUERIES, QUERIES_BY_AGE, QUERIES_BY_USER};
 use super::transaction::{NotDone, Refused, Transaction, Unless};
@@ -19,29 +19,31 @@ use crate::catalog::store::{HistoryStore, Owner, Page, PageRequest, StoreError};
 use crate::ids::QueryId;
 
 const DIRECTORY_OF_ALL: &str = "QUERIES";
-/// Queries of one transaction: with a counter for the user of each, and one for all, it has room for 49. Statements and
-/// names of tables are bounded, so that these are less than the 4 MB that it may have.
-const TOGETHER_MAX: usize = 24;
+/// Queries of one transaction: with a counter for the user of each, and one for all, it has room for 49.
+const TOGETHER_MAX: usize = 49;
+/// Bytes of them: a transaction may have 4 MB.
+const TOGETHER_BYTES_MAX: usize = 3 << 20;
 
 #[async_trait]
 impl HistoryStore for DynamoStore {
     async fn append(&self, records: &[Arc<QueryRecord>]) -> Result<(), StoreError> {
-        let mut seen = std::collections::HashSet::new();
-        let records: Vec<_> = records.iter().filter(|record| seen.insert(&record.id)).collect();
-        for chunk in records.chunks(TOGETHER_MAX) {
-            let mut writable = Vec::new();
-            for record in chunk {
-                match write(record)?.finish(|| noun(record.id.as_str())) {
-                    Ok(_) => writable.push(Arc::clone(record)),
-                    // It never will fit, and the others behind it must not wait for it.
-                    Err(error) => {
-                        tracing::warn!(query.id = %record.id, %error, "a query is not in the history")
-                    }
-                }
+        let mut seen = HashSet::new();
+        let (mut together, mut bytes) = (Vec::new(), 0);
+        for record in records.iter().filter(|record| seen.insert(&record.id)) {
+            let more = write(record)?.bytes();
+            if more > ITEM_BYTES_MAX {
+                // It never will fit, and the others behind it must not wait for it.
+                tracing::warn!(query.id = %record.id, bytes = more, "a query is too large for the history");
+                continue;
             }
-            self.append_some(writable).await?;
+            if together.len() == TOGETHER_MAX || bytes + more > TOGETHER_BYTES_MAX {
+                self.append_some(std::mem::take(&mut together)).await?;
+                bytes = 0;
+            }
+            together.push(Arc::clone(record));
+            bytes += more;
         }
-        Ok(())
+        self.append_some(together).await
     }
 
     async fn get(&self, id: &QueryId) -> Result<Option<QueryRecord>, StoreError> {

@@ -11,14 +11,19 @@ use aws_sdk_dynamodb::types::{
     TimeToLiveSpecification,
 };
 
+use futures::{StreamExt as _, TryStreamExt as _};
+
 use super::DynamoStore;
 use super::check::{check_keys, missing_indexes};
 use super::schema::{Index, Key, Kind, TABLES, Table};
 use crate::catalog::store::StoreError;
 
+/// Tables that are made at the same time.
+const AT_ONCE: usize = 8;
 /// How often it looks whether a table is ready, and for how long: an index of a large table takes time to fill.
 const LOOKS_MAX: u32 = 1_800;
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const RECOVERY_TRIES_MAX: u32 = 120;
 /// A local server is ready at once.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 
@@ -40,11 +45,8 @@ impl DynamoStore {
     /// # Errors
     /// `Unusable`, which names the server or the table and says what to do.
     pub async fn init(&self) -> Result<Vec<TableState>, StoreError> {
-        let mut states = Vec::new();
-        for table in TABLES {
-            states.push(self.init_table(table).await?);
-        }
-        Ok(states)
+        let tables: Vec<_> = TABLES.iter().map(|table| self.init_table(table)).collect();
+        futures::stream::iter(tables).buffered(AT_ONCE).try_collect().await
     }
 
     async fn init_table(&self, table: &Table) -> Result<TableState, StoreError> {
@@ -70,7 +72,7 @@ impl DynamoStore {
         Ok(TableState { name, made, indexes_added, has_recovery })
     }
 
-    async fn make(&self, table: &Table) -> Result<(), StoreError> {
+    pub(super) async fn make(&self, table: &Table) -> Result<(), StoreError> {
         let indexes = table.indexes.iter().map(|index| {
             GlobalSecondaryIndex::builder()
                 .index_name(index.name)
@@ -127,11 +129,7 @@ impl DynamoStore {
             }
             tokio::time::sleep(if look == 0 { FIRST_LOOK } else { LOOK_INTERVAL }).await;
         }
-        Err(StoreError::Unusable(format!(
-            "{} still makes the table `{}`: run `shirabe init-tables` again later",
-            self.place(),
-            self.name(table)
-        )))
+        Err(self.not_yet(table))
     }
 
     /// Lets DynamoDB remove items whose time is over.
@@ -151,12 +149,25 @@ impl DynamoStore {
     /// Turns on recovery to a moment, where the server has it.
     async fn allow_recovery(&self, table: &Table) -> Result<bool, StoreError> {
         let on = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build()?;
-        let call = self.client.update_continuous_backups().table_name(self.name(table));
-        match call.point_in_time_recovery_specification(on).send().await {
-            Ok(_) => Ok(true),
-            Err(error) if is_unknown(error.code()) => Ok(false),
-            Err(error) => Err(self.unreachable(&error)),
+        for _ in 0..RECOVERY_TRIES_MAX {
+            let call = self.client.update_continuous_backups().table_name(self.name(table));
+            match call.point_in_time_recovery_specification(on.clone()).send().await {
+                Ok(_) => return Ok(true),
+                Err(error) if is_unknown(error.code()) => return Ok(false),
+                // A new table gets its backups a moment after it is active.
+                Err(error) if error.code() == Some("ContinuousBackupsUnavailableException") => {
+                    tokio::time::sleep(LOOK_INTERVAL).await;
+                }
+                Err(error) => return Err(self.unreachable(&error)),
+            }
         }
+        Err(self.not_yet(table))
+    }
+
+    fn not_yet(&self, table: &Table) -> StoreError {
+        let (place, name) = (self.place(), self.name(table));
+        let why = format!("{place} still makes the table `{name}`: run `shirabe init-tables` again later");
+        StoreError::Unusable(why)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 
 pub(super) type Attributes = HashMap<String, AttributeValue>;
 
-/// Bytes of an item that DynamoDB takes, names included.
+/// Bytes of an item that DynamoDB takes, names of attributes included.
 pub(super) const ITEM_BYTES_MAX: usize = 400 * 1024;
 /// JSON of more bytes is stored compressed: what is found in a file of thousands of columns would not fit otherwise.
 const PLAIN_JSON_BYTES_MAX: usize = 64 * 1024;
@@ -88,9 +88,14 @@ impl Item {
         Ok(self.set(name, AttributeValue::B(Blob::new(packed))))
     }
 
+    /// As DynamoDB counts them, rounded up.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.len() + bytes_of(value)).sum()
+    }
+
     /// The attributes, if they fit into an item.
     pub(super) fn finish(self, what: impl FnOnce() -> String) -> Result<Attributes, StoreError> {
-        let bytes = self.0.iter().map(|(name, value)| name.len() + bytes_of(value)).sum::<usize>();
+        let bytes = self.bytes();
         if bytes > ITEM_BYTES_MAX {
             let what = format!("{} ({bytes} bytes, at most {ITEM_BYTES_MAX})", what());
             return Err(StoreError::TooLarge(what));
@@ -123,7 +128,6 @@ pub(super) fn moment(time: Timestamp) -> String {
     format!("{:020}", time.micros().cast_unsigned() ^ (1 << 63))
 }
 
-/// As DynamoDB counts them, rounded up.
 fn bytes_of(value: &AttributeValue) -> usize {
     const NUMBER_BYTES_MAX: usize = 21;
     match value {
