@@ -45,6 +45,20 @@ async fn ones_own_write_is_not_somebody_elses() {
     assert_eq!(app.get("/api/auth/me").by(&ana).send().await.data(200)["email"], ana.email);
 }
 
+/// Two transactions on the same items: DynamoDB cancels one, which is tried again, and not for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_waits_for_others() {
+    let Some((app, proxy)) = service().await else { return };
+    let operator = app.operator();
+    proxy.make(Trouble::Crowd(3));
+    app.dataset(&operator, "patient", "n\n1\n").await;
+    assert_eq!(proxy.trouble(), Trouble::Crowd(0));
+    proxy.make(Trouble::Crowd(usize::MAX));
+    app.upload(&operator, "late.csv", "n\n1\n").await.refused(503, "SERVICE_UNAVAILABLE");
+    proxy.make(Trouble::None);
+    assert_eq!(app.get("/api/datasets").by(&operator).send().await.list().0.len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_in_trouble_is_503_and_comes_back_by_itself() {
     let Some((app, proxy)) = service().await else { return };

@@ -16,6 +16,8 @@ pub(super) enum Trouble {
     None,
     /// Passes the next so many of this operation on, and answers each as if the server had failed.
     LoseAnswers(&'static str, usize),
+    /// Says of the next so many transactions that others write the same items.
+    Crowd(usize),
     /// Says that there is too much to do.
     Throttle,
     /// Hangs up.
@@ -63,6 +65,12 @@ impl Passage {
     fn next(&self, operation: &str) -> Trouble {
         let mut trouble = self.trouble.lock().unwrap();
         let now = *trouble;
+        if let Trouble::Crowd(left) = now {
+            if operation != "TransactWriteItems" || left == 0 {
+                return Trouble::None;
+            }
+            *trouble = Trouble::Crowd(left - 1);
+        }
         if let Trouble::LoseAnswers(of, left) = now {
             if of != operation || left == 0 {
                 return Trouble::None;
@@ -77,7 +85,11 @@ async fn pass(State(passage): State<Passage>, headers: HeaderMap, body: Bytes) -
     let target = headers["x-amz-target"].to_str().unwrap();
     let trouble = passage.next(target.rsplit('.').next().unwrap());
     match trouble {
-        Trouble::Throttle => return failure(400, "ThrottlingException"),
+        Trouble::Throttle => return failure(400, "ThrottlingException", ""),
+        Trouble::Crowd(_) => {
+            let reasons = r#","CancellationReasons":[{"Code":"None"},{"Code":"TransactionConflict"}]"#;
+            return failure(400, "TransactionCanceledException", reasons);
+        }
         // An empty answer is one that no client can read.
         Trouble::HangUp => return Response::builder().status(502).body(Body::empty()).unwrap(),
         Trouble::None | Trouble::LoseAnswers(..) => {}
@@ -90,15 +102,15 @@ async fn pass(State(passage): State<Passage>, headers: HeaderMap, body: Bytes) -
     let status = answer.status().as_u16();
     let bytes = answer.bytes().await.unwrap();
     if trouble != Trouble::None {
-        return failure(500, "InternalServerError");
+        return failure(500, "InternalServerError", "");
     }
     let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
     answer.body(Body::from(bytes)).unwrap()
 }
 
-fn failure(status: u16, code: &str) -> Response<Body> {
-    let body =
-        format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"made by a test"}}"#);
+fn failure(status: u16, code: &str, more: &str) -> Response<Body> {
+    let kind = format!("com.amazonaws.dynamodb.v20120810#{code}");
+    let body = format!(r#"{{"__type":"{kind}","message":"made by a test"{more}}}"#);
     let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
     answer.body(Body::from(body)).unwrap()
 }
