@@ -28,7 +28,7 @@ impl DynamoStore {
     }
 
     /// What is not there of a table, if something is not.
-    async fn missing(&self, table: &Table) -> Result<Option<String>, StoreError> {
+    pub(super) async fn missing(&self, table: &Table) -> Result<Option<String>, StoreError> {
         let name = self.name(table);
         let Some(found) = self.describe(table).await? else { return Ok(Some(format!("no table `{name}`"))) };
         check_keys(table, &found)?;
