@@ -9,7 +9,6 @@ pub struct StoreCalls(Arc<Mutex<BTreeMap<String, u64>>>);
 
 impl StoreCalls {
     /// What was counted since the last time.
-    #[must_use]
     pub fn take(&self) -> BTreeMap<String, u64> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -22,9 +22,11 @@ mod calls;
 #[cfg(test)]
 mod contract;
 pub mod dynamo;
+mod place;
 pub mod sqlite;
 
 pub use calls::StoreCalls;
+pub use place::{Records, RecordsPlace};
 
 /// What a store cannot do, named by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]

@@ -95,7 +95,8 @@ async fn a_version_is_published_by_one_call() {
     std::fs::write(&file, "n\n2\n").unwrap();
     calls.take();
     app.post(&format!("/api/datasets/{id}/import")).by(&operator).json(&json!({})).send().await.data(200);
-    // The dataset; and the version, the pointer, the audit record and the commit in one transaction.
-    assert_eq!(taken(&calls), "GetItem 1, TransactWriteItems 1");
+    // The dataset, for the door, for the job and for the answer; and the version, the pointer, the audit record and the
+    // commit in one transaction.
+    assert_eq!(taken(&calls), "GetItem 3, TransactWriteItems 1");
     assert_eq!(app.rows(&operator, "select n from sales").await, json!([[2]]));
 }

@@ -9,10 +9,10 @@ mod outage;
 mod proxy;
 mod start;
 
-use shirabe::app::Embedded;
 use shirabe::catalog::store::StoreCalls;
 use shirabe::cli::{Host as _, Table};
 use shirabe::config::Config;
+use shirabe::embedded::Embedded;
 use shirabe::ids::random_digits;
 
 use crate::support::TestApp;

@@ -39,6 +39,19 @@ pub struct TableState {
     pub has_recovery: bool,
 }
 
+impl TableState {
+    /// What became of it, in words.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let done = match self.indexes_added.as_slice() {
+            _ if self.made => "made".to_owned(),
+            [] => "there".to_owned(),
+            added => format!("there, added {}", added.join(", ")),
+        };
+        if self.has_recovery { done } else { format!("{done}; this server has no recovery to a moment") }
+    }
+}
+
 impl DynamoStore {
     /// Makes the tables and indexes that are missing.
     ///
