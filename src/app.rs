@@ -1,4 +1,4 @@
-//! The composition root: the only file that names a backend. It turns a configuration into services,
+//! The composition root: the only file that chooses backends. It turns a configuration into services,
 //! in one pass from the bottom up, and runs them.
 
 use std::path::{Path, PathBuf};
