@@ -1,12 +1,10 @@
-//! The composition root: the only file that names a backend. It turns a configuration into services,
+//! The composition root: the only file that chooses backends. It turns a configuration into services,
 //! in one pass from the bottom up, and runs them.
 
-use std::io::IsTerminal as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use object_store::ObjectStore;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::net::TcpListener;
@@ -16,12 +14,11 @@ use crate::audit_log::{AuditLog, RetryFile};
 use crate::auth::Principal;
 use crate::auth::password::{Cost, Policy};
 use crate::auth::token::Algorithm;
-use crate::catalog::store::Stores;
-use crate::catalog::store::sqlite::SqliteStore;
-use crate::cli::{Host, Local, Place};
+use crate::catalog::store::dynamo::DynamoSettings;
+use crate::catalog::store::{Records, RecordsPlace, Stores};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Environment, JwtAlgorithm, SqlIsolation};
-use crate::data_folder::{DataFolder, Opened, RunningServer};
+use crate::config::{Config, Environment, JwtAlgorithm, MetadataConfig, SqlIsolation};
+use crate::data_folder::{DataFolder, RunningServer};
 use crate::dataset::decode::DecodeLimits;
 use crate::dataset::jobs::Jobs;
 use crate::dataset::{Datasets, Settings};
@@ -30,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::health::Probe;
 use crate::macros::Macros;
 use crate::server::http::{
-    self, AppState, HttpSettings, InProcess, OperatorToken, RateLimits, Rates, Readiness, Services,
+    self, AppState, HttpSettings, OperatorToken, RateLimits, Rates, Readiness, Services,
 };
 use crate::sql_worker::{SqlWorkers, WorkerSettings};
 use crate::storage::DurableLocal;
@@ -52,6 +49,7 @@ const IMPORTS_RUNNING_MAX: usize = 2;
 pub struct App {
     pub state: AppState,
     stores: Stores,
+    records: Records,
     audit: AuditLog,
     folder: DataFolder,
     /// Where other people's statements run, if not in this process.
@@ -80,9 +78,8 @@ impl App {
         let objects: Arc<dyn ObjectStore> = Arc::new(
             DurableLocal::open(&folder.objects()).map_err(|cause| unusable(&folder.objects(), cause))?,
         );
-        let stores =
-            SqliteStore::open(folder.database()).map_err(|cause| unusable(&folder.database(), cause))?;
-        let stores = between(stores.stores());
+        let records = records_place(config, folder.database()).open()?;
+        let stores = between(records.stores().clone());
         let queue = folder.audit_retry();
         let queue = RetryFile::open(&queue).map_err(|cause| unusable(&queue, cause))?;
         let audit = AuditLog::new(Arc::clone(&stores.audit), Arc::new(queue));
@@ -127,7 +124,15 @@ impl App {
             operator_token: OperatorToken::random(),
             settings: http_settings(config, &folder),
         });
-        Ok(Self { state, stores, audit, folder, workers })
+        Ok(Self { state, stores, records, audit, folder, workers })
+    }
+
+    /// Asks the server that keeps the records, if one does, whether it has all that is needed.
+    ///
+    /// # Errors
+    /// `Unavailable`, which names the server and says what to do.
+    pub async fn reach_store(&self) -> Result<()> {
+        Ok(self.records.check().await?)
     }
 
     /// Listens and serves until the process is asked to stop.
@@ -135,6 +140,7 @@ impl App {
     /// # Errors
     /// `Unavailable` when the address cannot be listened on.
     pub async fn serve(self, config: &Config, stop: impl Future<Output = ()>) -> Result<()> {
+        self.reach_store().await?;
         // Before anybody can ask: a server that was told to isolate, and cannot, must not answer.
         if let Some(workers) = &self.workers {
             workers.warm().await?;
@@ -223,6 +229,18 @@ fn unusable(path: &Path, cause: impl std::error::Error + Send + Sync + 'static) 
     Error::Unavailable { message, cause: Some(Box::new(cause)) }
 }
 
+/// Where records are.
+pub(crate) fn records_place(config: &Config, database: PathBuf) -> RecordsPlace {
+    match &config.metadata {
+        MetadataConfig::Sqlite => RecordsPlace::File(database),
+        MetadataConfig::DynamoDb(tables) => RecordsPlace::Tables(DynamoSettings {
+            endpoint: tables.endpoint.clone(),
+            region: tables.region.clone(),
+            table_prefix: tables.table_prefix.clone(),
+        }),
+    }
+}
+
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }
@@ -309,53 +327,5 @@ fn http_settings(config: &Config, folder: &DataFolder) -> HttpSettings {
         rate_limits: limits.enabled.then(|| RateLimits::new(rates)),
         upload_bytes_max: config.imports.upload_bytes_max,
         spool_folder: folder.spool(),
-    }
-}
-
-/// The service as the command line runs it.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Embedded;
-
-#[async_trait]
-impl Host for Embedded {
-    async fn serve(&self, config: Config) -> Result<()> {
-        let folder = match DataFolder::open(&config.data.folder)? {
-            Opened::Mine(folder) => folder,
-            Opened::Taken(server) => {
-                let by =
-                    server.map_or_else(String::new, |server| format!(" by the server at {}", server.url));
-                let message = format!("the data folder `{}` is in use{by}", config.data.folder.display());
-                return Err(Error::Conflict { message, details: serde_json::json!({}) });
-            }
-        };
-        telemetry::init_logs(config.logs, std::io::stderr().is_terminal());
-        for setting in &config.unused {
-            tracing::warn!(setting, "is set, and does nothing in this version");
-        }
-        let stop = http::stop_signal().map_err(Error::internal)?;
-        App::open(&config, folder)?.serve(&config, stop).await
-    }
-
-    async fn open(&self, mut config: Config) -> Result<Place> {
-        // A command on its own runs what its own user wrote.
-        config.queries.isolation = SqlIsolation::Off;
-        match DataFolder::open(&config.data.folder)? {
-            Opened::Mine(folder) => {
-                let app = App::open(&config, folder)?;
-                let operator_token = app.state.operator_token.secret().clone();
-                let router = http::router(app.state.clone());
-                Ok(Place::Here(Local { door: InProcess::new(router, app), operator_token }))
-            }
-            Opened::Taken(Some(server)) => {
-                Ok(Place::Running { url: server.url, operator_token: server.token.into() })
-            }
-            Opened::Taken(None) => Err(Error::Unavailable {
-                message: format!(
-                    "the data folder `{}` is in use by another command: try again when it has ended",
-                    config.data.folder.display()
-                ),
-                cause: None,
-            }),
-        }
     }
 }

@@ -9,7 +9,7 @@
 //!    the caller    may?    names to   limits, run     cancel on     NDJSON, CSV,
 //!                          versions       │           drop          Parquet
 //!                              │          │
-//!                  catalog/store (SQLite) storage (folder)
+//!            catalog/store (SQLite, DynamoDB) storage (folder)
 //! ```
 //!
 //! `dataset` (imports, versions), `macros` (expressions with names) and `account` (sign-in, users, keys) stand
@@ -44,4 +44,5 @@ pub mod server;
 
 pub mod app;
 pub mod data_folder;
+pub mod embedded;
 pub mod health;

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use shirabe::app::Embedded;
 use shirabe::cli::{self, Cli, Out};
+use shirabe::embedded::Embedded;
 use shirabe::{sql_worker, tasks};
 
 /// Many small allocations on many threads are what queries and imports do.

@@ -55,6 +55,10 @@ pub const AUDIT_WRITE_FAILURES: &str = "shirabe_audit_write_failures_total";
 pub const AUDIT_QUEUED: &str = "shirabe_audit_records_queued";
 /// Audit records that neither the store nor the queue took: they are in the log only.
 pub const AUDIT_DROPPED: &str = "shirabe_audit_records_dropped_total";
+/// Calls to DynamoDB, each attempt, by `operation`.
+pub const STORE_CALLS: &str = "shirabe_store_calls_total";
+/// Calls to DynamoDB that it refused because of load.
+pub const STORE_THROTTLED: &str = "shirabe_store_throttled_total";
 /// Requests that ended in a panic, which is a bug.
 pub const PANICS: &str = "shirabe_panics_total";
 /// CPU time of the process.
@@ -94,6 +98,8 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (AUDIT_WRITE_FAILURES, Kind::Counter, "audit records that the store did not take at once"),
     (AUDIT_QUEUED, Kind::Gauge, "audit records that wait for the store"),
     (AUDIT_DROPPED, Kind::Counter, "audit records that are in the log only"),
+    (STORE_CALLS, Kind::Counter, "calls to DynamoDB, by operation"),
+    (STORE_THROTTLED, Kind::Counter, "calls that DynamoDB refused because of load"),
     (PANICS, Kind::Counter, "requests that ended in a panic"),
     (PROCESS_CPU, Kind::Gauge, "CPU time of the process in seconds"),
     (PROCESS_MEMORY, Kind::Gauge, "memory of the process that is in RAM, in bytes"),

@@ -16,6 +16,12 @@ pub trait Host: Send + Sync {
     /// `Conflict` when another process holds the data folder, or whatever keeps it from starting.
     async fn serve(&self, config: Config) -> Result<()>;
 
+    /// Makes the tables and indexes that the metadata store lacks, and tells of each table.
+    ///
+    /// # Errors
+    /// `Invalid` when records are kept in the data folder, `Unavailable` with the reason when the server does not let it.
+    async fn init_tables(&self, config: Config) -> Result<Vec<Table>>;
+
     /// Finds the service of a data folder: the one that runs on it, or else a new one in this process,
     /// which does not listen.
     ///
@@ -23,6 +29,14 @@ pub trait Host: Send + Sync {
     /// `Unavailable` when another process holds the data folder and serves nobody, or whatever keeps it
     /// from opening.
     async fn open(&self, config: Config) -> Result<Place>;
+}
+
+/// A table of the metadata store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    pub name: String,
+    /// What became of it, in words.
+    pub done: String,
 }
 
 /// Where the service of a data folder is.

@@ -20,6 +20,7 @@ mod format;
 mod functions;
 mod host;
 mod import;
+mod init_tables;
 mod inspect;
 mod keys;
 mod out;
@@ -33,7 +34,7 @@ mod sink;
 mod users;
 
 pub use failure::Failure;
-pub use host::{Host, Local, Place};
+pub use host::{Host, Local, Place, Table};
 pub use out::Out;
 
 use client::Client;
@@ -75,6 +76,11 @@ pub(crate) struct Connection {
 enum Command {
     /// Run the service
     Serve(serve::ServeArgs),
+    /// Make the tables that the service needs in DynamoDB
+    ///
+    /// What is there already stays as it is, so running it again does no harm. It reads the same settings as `serve`:
+    /// `DYNAMODB_ENDPOINT`, `DYNAMODB_REGION`, `DYNAMODB_TABLE_PREFIX`, and credentials as other tools of AWS do.
+    InitTables,
     /// Import files as datasets
     Import(import::ImportArgs),
     /// Run one SQL statement
@@ -145,6 +151,7 @@ async fn dispatch(
     // What needs no server, and what is asked before one is looked for.
     match &mut command {
         Command::Serve(args) => return serve::run(args, connection, host).await,
+        Command::InitTables => return init_tables::run(connection, host, out).await,
         Command::Completions(args) => return completions::run(args, &mut Cli::command(), out),
         Command::Query(args) => args.read_statement()?,
         Command::Users(command) => command.ask()?,
@@ -153,7 +160,7 @@ async fn dispatch(
     let client = Client::connect(connection, host).await?;
     match command {
         // Done above.
-        Command::Serve(_) | Command::Completions(_) => Ok(()),
+        Command::Serve(_) | Command::InitTables | Command::Completions(_) => Ok(()),
         Command::Import(args) => import::run(args, &client, out).await,
         Command::Query(args) => query::run(args, &client, out).await,
         Command::Datasets { command } => {
@@ -196,6 +203,7 @@ mod tests {
         check(&["export", "売上", "-o", "sales.parquet"]);
         check(&["functions", "business", "--json"]);
         check(&["gc", "--dry-run"]);
+        check(&["init-tables"]);
 
         #[track_caller]
         fn check(args: &[&str]) {

@@ -10,6 +10,7 @@ mod auth;
 mod data;
 mod imports;
 mod logs;
+mod metadata;
 mod queries;
 mod rate_limits;
 mod server;
@@ -19,6 +20,7 @@ pub use auth::{AuthConfig, JwtAlgorithm};
 pub use data::DataConfig;
 pub use imports::ImportConfig;
 pub use logs::{LogConfig, LogFormat, LogLevel};
+pub use metadata::{DynamoDbConfig, MetadataConfig};
 pub use queries::{QueryConfig, SqlIsolation};
 pub use rate_limits::RateLimitConfig;
 pub use server::{Environment, ServerConfig};
@@ -32,6 +34,7 @@ pub struct Config {
     pub server: ServerConfig,
     pub auth: AuthConfig,
     pub data: DataConfig,
+    pub metadata: MetadataConfig,
     pub imports: ImportConfig,
     pub queries: QueryConfig,
     pub rate_limits: RateLimitConfig,
@@ -62,24 +65,26 @@ impl Config {
         let server = ServerConfig::read(&mut reader, environment);
         let auth = AuthConfig::read(&mut reader, environment);
         let data = DataConfig::read(&mut reader);
+        let metadata = MetadataConfig::read(&mut reader);
         let imports = ImportConfig::read(&mut reader);
         let queries = QueryConfig::read(&mut reader);
         let rate_limits = RateLimitConfig::read(&mut reader);
         let logs = LogConfig::read(&mut reader);
         let unused = NOT_YET.iter().copied().filter(|name| reader.is_set(name)).collect();
-        let all = (server, auth, data, imports, queries, rate_limits, logs);
+        let all = (server, auth, data, metadata, imports, queries, rate_limits, logs);
         let problems = reader.into_problems();
         match all {
             (
                 Some(server),
                 Some(auth),
                 Some(data),
+                Some(metadata),
                 Some(imports),
                 Some(queries),
                 Some(rate_limits),
                 Some(logs),
             ) if problems.is_empty() => {
-                Ok(Self { server, auth, data, imports, queries, rate_limits, logs, unused })
+                Ok(Self { server, auth, data, metadata, imports, queries, rate_limits, logs, unused })
             }
             _ => Err(Problems(problems)),
         }
@@ -88,8 +93,7 @@ impl Config {
 
 /// Names of the contract that choose parts which this release does not have. Set, they are named in a
 /// warning: whoever set `S3_ENDPOINT` must not believe that the data is in S3.
-const NOT_YET: &[&str] =
-    &["DYNAMODB_ENDPOINT", "S3_ENDPOINT", "EXECUTOR_ENDPOINT", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
+const NOT_YET: &[&str] = &["S3_ENDPOINT", "EXECUTOR_ENDPOINT", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
 
 /// Every setting there is, in the order of the sections.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
@@ -97,6 +101,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         server::SETTINGS,
         auth::SETTINGS,
         data::SETTINGS,
+        metadata::SETTINGS,
         imports::SETTINGS,
         queries::SETTINGS,
         rate_limits::SETTINGS,

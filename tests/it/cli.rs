@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use clap::Parser as _;
 use insta::assert_snapshot;
-use shirabe::app::Embedded;
 use shirabe::cli::{self, Cli, Out};
+use shirabe::embedded::Embedded;
 
 /// What a command wrote.
 #[derive(Clone, Default)]

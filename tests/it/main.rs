@@ -7,6 +7,8 @@
 mod cli;
 // The process dies, the disk is full, a byte rots.
 mod crash;
+// The service over DynamoDB instead of a file.
+mod dynamo;
 // Every call of a write path fails once.
 mod faults;
 // What is said about functions is true: their examples run, and the pages name all.

@@ -18,9 +18,15 @@ use crate::error::Error;
 use crate::ids::{CommitId, DatasetId, KeyId, MacroId, QueryId, UserId};
 use crate::limits::PAGE_ITEMS_MAX;
 
+mod calls;
 #[cfg(test)]
 mod contract;
+pub mod dynamo;
+mod place;
 pub mod sqlite;
+
+pub use calls::StoreCalls;
+pub use place::{Records, RecordsPlace};
 
 /// What a store cannot do, named by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +43,9 @@ pub enum StoreError {
     /// The store does not answer, or the outcome of a write is unknown: try later, or read the commit back.
     #[error("the metadata store does not answer")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A record has more bytes than the store keeps in one: make it smaller.
+    #[error("{0} is too large for the metadata store")]
+    TooLarge(String),
     /// Something stored cannot be read: a bug, or damage.
     #[error("the metadata store holds something unreadable: {0}")]
     Corrupt(String),
@@ -54,6 +63,7 @@ impl From<StoreError> for Error {
             },
             StoreError::Taken(what) => Self::Duplicate(format!("{what} is taken")),
             StoreError::Full => Self::StorageFull("metadata".to_owned()),
+            too_large @ StoreError::TooLarge(_) => Self::OverLimit(too_large.to_string()),
             StoreError::Unavailable(cause) => Self::Unavailable {
                 message: "the metadata store does not answer".to_owned(),
                 cause: Some(cause),
@@ -299,4 +309,6 @@ pub struct Stores {
     pub macros: std::sync::Arc<dyn MacroStore>,
     pub audit: std::sync::Arc<dyn AuditStore>,
     pub history: std::sync::Arc<dyn HistoryStore>,
+    /// Calls that all of them made to a server.
+    pub calls: StoreCalls,
 }

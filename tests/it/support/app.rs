@@ -1,6 +1,7 @@
 //! The service on a folder of its own, with people in it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use axum::http::Method;
 use secrecy::ExposeSecret as _;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use shirabe::account::{NewKey, NewUser};
 use shirabe::app::App;
 use shirabe::auth::{Principal, Role, Scope};
-use shirabe::catalog::store::Stores;
+use shirabe::catalog::store::{StoreCalls, Stores};
 use shirabe::config::Config;
 use shirabe::data_folder::{DataFolder, Opened};
 use shirabe::ids::UserId;
@@ -30,6 +31,7 @@ pub(crate) struct Person {
 #[derive(Debug)]
 pub(crate) struct TestApp {
     pub(crate) state: AppState,
+    app: Arc<App>,
     door: InProcess,
     folder: TempDir,
 }
@@ -51,6 +53,16 @@ impl TestApp {
         (app, calls)
     }
 
+    /// Over a server for its records that the settings name, and the calls that are made to it.
+    pub(crate) fn over_server(settings: &[(&str, &str)]) -> (Self, StoreCalls) {
+        let mut calls = StoreCalls::default();
+        let app = Self::between(tempfile::tempdir().unwrap(), settings, |stores| {
+            calls = stores.calls.clone();
+            stores
+        });
+        (app, calls)
+    }
+
     /// On a folder that may hold something already.
     pub(crate) fn on(folder: TempDir, settings: &[(&str, &str)]) -> Self {
         Self::between(folder, settings, |stores| stores)
@@ -68,16 +80,21 @@ impl TestApp {
         let Opened::Mine(data) = DataFolder::open(folder.path()).unwrap() else {
             panic!("the folder is in use")
         };
-        let app = App::open_between(&config, data, between).unwrap();
+        let app = Arc::new(App::open_between(&config, data, between).unwrap());
         let state = app.state.clone();
-        Self { door: InProcess::new(router(state.clone()), app), state, folder }
+        Self { door: InProcess::new(router(state.clone()), Arc::clone(&app)), app, state, folder }
     }
 
     /// Ends the service; its folder stays.
     pub(crate) fn close(self) -> TempDir {
-        let Self { state, door, folder } = self;
-        drop((state, door));
+        let Self { state, app, door, folder } = self;
+        drop((state, door, app));
         folder
+    }
+
+    /// What the service asks of the server of its records before it serves.
+    pub(crate) async fn reach_store(&self) -> Result<(), shirabe::error::Error> {
+        self.app.reach_store().await
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -38,6 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("health", &["catalog", "dataset", "engine", "server", "sql_worker", "storage"]),
     ("cli", &["config", "data_folder", "encode", "server"]),
+    ("embedded", &["app", "cli", "config", "data_folder", "server"]),
     (
         "app",
         &[

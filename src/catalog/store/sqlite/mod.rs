@@ -28,7 +28,7 @@ mod tokens;
 mod users;
 
 use self::database::Database;
-use crate::catalog::store::{StoreError, Stores};
+use crate::catalog::store::{StoreCalls, StoreError, Stores};
 
 /// All ports, over one SQLite file. Clones share the file's connections.
 #[derive(Debug, Clone)]
@@ -59,6 +59,7 @@ impl SqliteStore {
             macros: Arc::clone(&store) as _,
             audit: Arc::clone(&store) as _,
             history: store,
+            calls: StoreCalls::default(),
         }
     }
 

@@ -1,0 +1,360 @@
+//! What is DynamoDB's own, against a real server. `./dev test` starts Amazon's and names it in `SHIRABE_DYNAMODB`; each
+//! test makes tables of its own. Without it the tests here say that they did nothing, and in CI they fail.
+
+use std::sync::Arc;
+
+use super::condition::Condition;
+use super::dataset_item::dataset_key;
+use super::item::{Attributes, number, text};
+use super::schema::{DATASETS, EXPIRED, USERS, VERSIONS};
+use super::transaction::{NotDone, Transaction, Unless};
+use super::{DynamoSettings, DynamoStore, item::Item};
+use crate::auth::Role;
+use crate::catalog::name::NameKey;
+use crate::catalog::record::{DatasetRecord, Source, UserRecord, VersionKind, VersionRecord};
+use crate::catalog::store::{Change, Commit, Cursor, Owner, PageRequest, StoreError, Stores, contract};
+use crate::clock::Timestamp;
+use crate::ids::{CommitId, DatasetId, UserId, random_digits};
+use crate::tasks;
+
+/// A store with new tables; `None` where nobody has started a server.
+async fn store() -> Option<DynamoStore> {
+    let store = DynamoStore::new(settings()?);
+    store.init().await.unwrap();
+    Some(store)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the tests are told by the environment where the server is")]
+fn settings() -> Option<DynamoSettings> {
+    let endpoint = std::env::var("SHIRABE_DYNAMODB").ok();
+    assert!(
+        endpoint.is_some() || std::env::var("CI").is_err(),
+        "`SHIRABE_DYNAMODB` is not set: see `./dev test`"
+    );
+    Some(DynamoSettings {
+        endpoint: Some(endpoint?),
+        region: "ap-northeast-1".to_owned(),
+        table_prefix: format!("t{}_", &random_digits()[..12]),
+    })
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(1_700_000_000 + seconds)
+}
+
+fn dataset(owner: &UserId, name: &str) -> DatasetRecord {
+    let id = DatasetId::random();
+    DatasetRecord {
+        current: version(&id, 1),
+        id,
+        name: name.to_owned(),
+        name_key: NameKey::of(name),
+        description: String::new(),
+        owner_id: owner.clone(),
+        source: Source { kind: "local_csv".to_owned(), file_name: "a.csv".to_owned(), path: None },
+        partition_column: None,
+        sort_column: None,
+        read_contract: serde_json::json!({}),
+        created_at: at(0),
+        last_import_at: at(0),
+        revision: 0,
+    }
+}
+
+fn version(id: &DatasetId, number: u64) -> VersionRecord {
+    VersionRecord {
+        dataset_id: id.clone(),
+        number,
+        label: format!("{number:06}-0123abcd"),
+        manifest_blake3: "ab".repeat(32),
+        kind: VersionKind::Import,
+        row_count: 1,
+        byte_count: 1,
+        column_count: 1,
+        quarantined_count: 0,
+        created_at: at(0),
+        created_by: UserId::random(),
+        commit_id: CommitId::random(),
+    }
+}
+
+async fn commit(stores: &Stores, change: Change) -> Result<(), StoreError> {
+    stores.datasets.commit(Commit { id: CommitId::random(), change, audit: None }).await
+}
+
+/// Stores a dataset with so many versions, and returns it as it is stored.
+async fn published(stores: &Stores, name: &str, versions: u64) -> DatasetRecord {
+    let mut record = dataset(&UserId::random(), name);
+    commit(stores, Change::Create(record.clone())).await.unwrap();
+    record.revision = 1;
+    for number in 2..=versions {
+        record.current = version(&record.id, number);
+        commit(stores, Change::Publish(record.clone())).await.unwrap();
+        record.revision += 1;
+    }
+    record
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract() {
+    let Some(store) = store().await else { return };
+    contract::run(&store.stores()).await;
+}
+
+/// What the runbook asks for with a key and no program.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_has_the_key_and_the_attributes_of_the_contract() {
+    let Some(store) = store().await else { return };
+    let record = published(&store.stores(), "sales", 2).await;
+    let call = store.client.get_item().table_name(format!("{}datasets", store.settings.table_prefix));
+    let call = call.key("PK", text(format!("DATASET#{}", record.id))).key("SK", text("METADATA"));
+    let item = call.send().await.unwrap().item.unwrap();
+    assert_eq!(item["ownerId"], text(record.owner_id.as_str()));
+    assert_eq!(item["createdAt"], number(1_700_000_000));
+    assert_eq!((&item["rowCount"], &item["currentNumber"]), (&number(1), &number(2)));
+    assert_eq!(item["s3Path"], text(format!("datasets/{}/", record.id)));
+}
+
+/// An item of a first version of this store: a later one adds attributes, and reads it with defaults.
+#[tokio::test(flavor = "multi_thread")]
+async fn items_that_lack_new_attributes_still_read() {
+    let Some(store) = store().await else { return };
+    let id = UserId::random();
+    let user = Item::new()
+        .text("userId", id.as_str())
+        .text("email", "old@example.com")
+        .text("role", "admin")
+        .text("passwordHash", "$2b$12$…");
+    store.put(&USERS, user, String::new).await.unwrap();
+    let users = store.stores().users;
+    let read = users.get(&id).await.unwrap().unwrap();
+    assert_eq!((read.role, read.disabled, read.scan_bytes_max), (Role::Admin, false, None));
+    // Another program put it there, without a name that is kept unique.
+    assert_eq!(users.by_email("old@example.com").await.unwrap().unwrap().id, id);
+
+    let record = published(&store.stores(), "old", 1).await;
+    let mut item = store.get(&DATASETS, dataset_key(&record.id)).await.unwrap().unwrap();
+    for attribute in ["description", "readContract", "lastImportAt", "lastImportAtMicros", "sourceFileName"] {
+        item.remove(attribute).unwrap();
+    }
+    put_raw(&store, item).await;
+    let read = store.stores().datasets.lookup(std::slice::from_ref(&record.id), &[]).await.unwrap().remove(0);
+    assert_eq!((read.name.as_str(), read.description.as_str()), ("old", ""));
+    assert_eq!(read.last_import_at, record.current.created_at);
+}
+
+async fn put_raw(store: &DynamoStore, item: Attributes) {
+    store.put_all(&DATASETS, vec![item]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_too_large_is_refused_by_name() {
+    let Some(store) = store().await else { return };
+    let stores = store.stores();
+    let mut wide = dataset(&UserId::random(), "wide");
+    // Ten thousand columns fit, because what is found in a file is stored compressed.
+    let columns: Vec<_> =
+        (0..10_000).map(|n| serde_json::json!({ "name": format!("column {n}"), "type": "int64" })).collect();
+    wide.read_contract = serde_json::json!({ "columns": columns });
+    commit(&stores, Change::Create(wide.clone())).await.unwrap();
+    let read = stores.datasets.lookup(std::slice::from_ref(&wide.id), &[]).await.unwrap().remove(0);
+    assert_eq!(read.read_contract, wide.read_contract);
+
+    let mut large = dataset(&UserId::random(), "large");
+    large.description = "x".repeat(420_000);
+    let error = commit(&stores, Change::Create(large.clone())).await.unwrap_err();
+    assert!(matches!(&error, StoreError::TooLarge(what) if what.contains(large.id.as_str())), "{error:?}");
+    assert_eq!(stores.datasets.lookup(&[large.id], &[]).await.unwrap(), []);
+}
+
+/// A transaction has room for a hundred writes, and a dataset can have more versions.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_with_many_versions_is_deleted_whole() {
+    const VERSIONS: usize = 130;
+    let Some(store) = store().await else { return };
+    let stores = store.stores();
+    let record = published(&stores, "many", VERSIONS as u64).await;
+    let delete = Change::Delete { id: record.id.clone(), revision: record.revision, at: at(5) };
+    commit(&stores, delete).await.unwrap();
+    let versions = stores.datasets.versions(&record.id, PageRequest::first(10)).await.unwrap();
+    assert_eq!(versions.items, []);
+    let expired = stores.expired.expired(at(6), PageRequest::first(1_000)).await.unwrap();
+    assert_eq!(expired.items.len(), VERSIONS);
+    assert!(expired.items.iter().all(|expired| expired.expired_at == at(5)));
+}
+
+/// A crash between the deletion and the burial: whoever asks for what has expired buries first.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_of_a_deletion_is_found_by_the_collector() {
+    let Some(store) = store().await else { return };
+    let stores = store.stores();
+    let record = published(&stores, "crashed", 3).await;
+    // As `commit` does it, up to the transaction.
+    let mut writes = Transaction::new(&store);
+    let there = Condition::present(&DATASETS);
+    writes.delete_if(&DATASETS, dataset_key(&record.id), there, Unless::Conflict(String::new()));
+    writes.put(&EXPIRED, super::expired::tombstone(&record.id, at(5)), String::new()).unwrap();
+    writes.run().await.unwrap();
+    for _ in 0..2 {
+        let expired = stores.expired.expired(at(6), PageRequest::first(10)).await.unwrap();
+        let mut labels: Vec<_> = expired.items.into_iter().map(|expired| expired.label).collect();
+        labels.sort();
+        assert_eq!(labels, ["000001-0123abcd", "000002-0123abcd", "000003-0123abcd"]);
+    }
+    let left = super::page::Query::of_table(&VERSIONS, record.id.as_str());
+    assert_eq!(store.first(&left, 10).await.unwrap().len(), 0);
+}
+
+/// All of them add to the same counter.
+#[tokio::test(flavor = "multi_thread")]
+async fn datasets_made_at_once_are_counted_each() {
+    const TASKS: usize = 24;
+    let Some(store) = store().await else { return };
+    let owner = UserId::random();
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|n| {
+            let (stores, record) = (store.stores(), dataset(&owner, &format!("at once {n}")));
+            tasks::spawn(async move { commit(&stores, Change::Create(record)).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let stores = store.stores();
+    for owner in [Owner::Anyone, Owner::User(owner)] {
+        let (page, total) = stores.datasets.list(&owner, PageRequest::first(100)).await.unwrap();
+        assert_eq!((page.items.len(), total), (TASKS, TASKS as u64));
+    }
+}
+
+/// A dataset that goes to another owner is counted there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_owner_is_counted_for() {
+    let Some(store) = store().await else { return };
+    let stores = store.stores();
+    let record = published(&stores, "moves", 1).await;
+    let to = UserId::random();
+    let moved = DatasetRecord {
+        owner_id: to.clone(),
+        name: "moved".to_owned(),
+        name_key: NameKey::of("moved"),
+        ..record.clone()
+    };
+    commit(&stores, Change::Update(moved)).await.unwrap();
+    for (owner, expected) in [(record.owner_id, 0), (to, 1)] {
+        let (page, total) = stores.datasets.list(&Owner::User(owner), PageRequest::first(10)).await.unwrap();
+        assert_eq!((page.items.len(), total), (expected, expected as u64));
+    }
+    let found = stores.datasets.lookup(&[], &[NameKey::of("moves"), NameKey::of("moved")]).await.unwrap();
+    assert_eq!(found.len(), 1, "the old name is free");
+}
+
+/// Two replicas: what one published, the next request on the other sees.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_sees_at_once_what_another_published() {
+    let Some(one) = store().await else { return };
+    let other = DynamoStore::new(one.settings.clone()).stores();
+    let one = one.stores();
+    let mut record = published(&one, "shared", 1).await;
+    for number in 2..20 {
+        record.current = version(&record.id, number);
+        commit(&one, Change::Publish(record.clone())).await.unwrap();
+        record.revision += 1;
+        let seen = other.datasets.lookup(&[], &[NameKey::of("shared")]).await.unwrap();
+        assert_eq!(seen[0].current.number, number);
+    }
+}
+
+/// DynamoDB cancels a transaction that meets another one; which of its conditions do not hold is told exactly.
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_told_by_their_place() {
+    let Some(store) = store().await else { return };
+    let record = published(&store.stores(), "refusing", 1).await;
+    let mut writes = Transaction::new(&store);
+    let key = || dataset_key(&record.id);
+    writes.check(
+        &DATASETS,
+        dataset_key(&DatasetId::random()),
+        Condition::absent(&DATASETS),
+        Unless::Taken("a".to_owned()),
+    );
+    writes.delete_if(
+        &DATASETS,
+        key(),
+        Condition::is("revision", number(7)),
+        Unless::Conflict("b".to_owned()),
+    );
+    let NotDone::Refused(refused) = writes.run().await.unwrap_err() else { panic!("not refused") };
+    assert_eq!(refused.len(), 1);
+    assert!(matches!(&refused[0].unless, Unless::Conflict(what) if what == "b"));
+    assert_eq!(refused[0].at, 1);
+    assert_eq!(refused[0].stored.as_ref().unwrap()["revision"], number(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_cursor_is_refused() {
+    let Some(store) = store().await else { return };
+    let stores = store.stores();
+    for cursor in ["[1,2,3]", "DatasetsByAge|x", ""] {
+        let after = Some(Cursor(cursor.to_owned()));
+        let error = stores.audit.list(PageRequest { after, limit: 1 }).await.unwrap_err();
+        assert!(error.to_string().contains("no cursor"), "{cursor}: {error}");
+    }
+}
+
+/// An update of the program that brings an index adds it to the tables that are there. Not through `init`, which waits
+/// until the index is filled: Amazon's server for tests takes minutes for that when it has many tables.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_missing_is_added() {
+    let Some(settings) = settings() else { return };
+    let store = DynamoStore::new(settings);
+    let without = super::schema::Table { indexes: &USERS.indexes[..2], ..USERS };
+    store.make(&without).await.unwrap();
+    let missing = store.missing(&USERS).await.unwrap().unwrap();
+    assert!(missing.starts_with("no index `AdminsByAddress` of the table `t"), "{missing}");
+    let found = store.describe(&USERS).await.unwrap().unwrap();
+    let missing: Vec<_> = super::check::missing_indexes(&USERS, &found).collect();
+    assert_eq!(missing.len(), 1);
+    store.add_index(&USERS, missing[0]).await.unwrap();
+    assert_eq!(store.missing(&USERS).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_somebody_else_is_left_alone() {
+    let Some(settings) = settings() else { return };
+    let store = DynamoStore::new(settings);
+    let other = super::schema::Table { name: USERS.name, ..super::schema::COMMITS };
+    store.make(&other).await.unwrap();
+    let error = store.init().await.unwrap_err().to_string();
+    assert!(error.contains("commitId") && error.contains("userId") && error.contains("PREFIX"), "{error}");
+}
+
+/// Pages of more than the megabyte that one call returns.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_full_however_large_its_items_are() {
+    const USERS: usize = 12;
+    let Some(store) = store().await else { return };
+    let users = store.stores().users;
+    for n in 0..USERS {
+        let record = UserRecord {
+            id: UserId::random(),
+            email: format!("{n:02}@example.com"),
+            name: "n".repeat(200_000),
+            role: Role::User,
+            password_hash: String::new(),
+            token_version: 0,
+            disabled: false,
+            scan_bytes_max: None,
+            created_at: at(0),
+            revision: 0,
+        };
+        users.put(record).await.unwrap();
+    }
+    for (part, limit) in [("", USERS), ("", USERS - 1), ("11@", USERS), ("example", USERS)] {
+        let found = users.search(part, "", limit).await.unwrap();
+        let expected = if part == "11@" { 1 } else { limit };
+        assert_eq!(found.len(), expected, "{part}");
+    }
+    let ids: Vec<_> = users.search("", "", USERS).await.unwrap().into_iter().map(|user| user.id).collect();
+    assert_eq!(Arc::clone(&users).lookup(&ids).await.unwrap().len(), USERS);
+}

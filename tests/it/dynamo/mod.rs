@@ -1,0 +1,49 @@
+//! The service over DynamoDB: what requests cost in calls, how it starts, and what it does when DynamoDB does not.
+//!
+//! `./dev test` starts Amazon's own server for tests and names it in `SHIRABE_DYNAMODB`. Each test makes tables of its
+//! own. Without the server the tests here say that they did nothing, and in CI they fail. What the ports promise is
+//! tested by the contract suite in `src/catalog/store/`.
+
+mod budget;
+mod outage;
+mod proxy;
+mod start;
+
+use shirabe::catalog::store::StoreCalls;
+use shirabe::cli::{Host as _, Table};
+use shirabe::config::Config;
+use shirabe::embedded::Embedded;
+use shirabe::ids::random_digits;
+
+use crate::support::TestApp;
+
+/// The address of the server; `None` where nobody has started one.
+#[expect(clippy::disallowed_methods, reason = "the tests are told by the environment where the server is")]
+fn server() -> Option<String> {
+    let found = std::env::var("SHIRABE_DYNAMODB").ok();
+    assert!(
+        found.is_some() || std::env::var_os("CI").is_none(),
+        "`SHIRABE_DYNAMODB` is not set: see `./dev test`"
+    );
+    found
+}
+
+/// A prefix that no other test has.
+fn prefix() -> String {
+    format!("t{}_", &random_digits()[..12])
+}
+
+/// Makes the tables of a prefix, as `shirabe init-tables` does.
+async fn make_tables(server: &str, prefix: &str) -> Vec<Table> {
+    let settings = [("DYNAMODB_ENDPOINT", server), ("DYNAMODB_TABLE_PREFIX", prefix)];
+    let lookup = |name: &str| {
+        let found = settings.iter().find(|(set, _)| *set == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    Embedded.init_tables(Config::from_lookup(&lookup).unwrap()).await.unwrap()
+}
+
+/// The service over the tables of a prefix, and the calls that it makes.
+fn app(server: &str, prefix: &str) -> (TestApp, StoreCalls) {
+    TestApp::over_server(&[("DYNAMODB_ENDPOINT", server), ("DYNAMODB_TABLE_PREFIX", prefix)])
+}

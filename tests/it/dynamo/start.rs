@@ -1,0 +1,55 @@
+//! How a service over DynamoDB begins: `init-tables`, and what keeps it from starting.
+
+use shirabe::error::Error;
+
+use super::{app, make_tables, prefix, server};
+
+/// The tables of the contract, which the runbook lists by these names.
+const CONTRACT: &[&str] = &[
+    "users",
+    "datasets",
+    "cards",
+    "dashboards",
+    "dashboard_shares",
+    "filter_views",
+    "transforms",
+    "transform_executions",
+    "groups",
+    "group_members",
+    "audit_logs",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_are_made_once_and_made_whole_again() {
+    let Some(server) = server() else { return };
+    let prefix = prefix();
+    let first = make_tables(&server, &prefix).await;
+    for table in CONTRACT {
+        assert!(first.iter().any(|made| made.name == format!("{prefix}{table}")), "{table}: {first:?}");
+    }
+    assert!(first.iter().all(|table| table.done.starts_with("made")), "{first:?}");
+    let again = make_tables(&server, &prefix).await;
+    assert!(again.iter().all(|table| table.done.starts_with("there")), "{again:?}");
+    let (app, _) = app(&server, &prefix);
+    app.reach_store().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_named_with_the_remedy() {
+    let Some(server) = server() else { return };
+    let prefix = prefix();
+    let (app, _) = app(&server, &prefix);
+    let message = app.reach_store().await.unwrap_err().to_string();
+    assert!(message.contains(&server) && message.contains(&format!("`{prefix}users`")), "{message}");
+    assert!(message.contains("shirabe init-tables") && message.contains("DYNAMODB_REGION"), "{message}");
+}
+
+/// Needs no server: nothing listens on the port that nobody may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_not_there_is_named() {
+    let (app, _) = app("http://127.0.0.1:1", "bi_");
+    let error = app.reach_store().await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    let message = error.to_string();
+    assert!(message.contains("at `http://127.0.0.1:1` does not answer"), "{message}");
+}
