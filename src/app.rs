@@ -20,7 +20,7 @@ use crate::catalog::store::Stores;
 use crate::catalog::store::sqlite::SqliteStore;
 use crate::cli::{Host, Local, Place};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Environment, JwtAlgorithm, SqlIsolation};
+use crate::config::{Config, Environment, JwtAlgorithm, ObjectStoreKind, SqlIsolation};
 use crate::data_folder::{DataFolder, Opened, RunningServer};
 use crate::dataset::decode::DecodeLimits;
 use crate::dataset::jobs::Jobs;
@@ -33,7 +33,7 @@ use crate::server::http::{
     self, AppState, HttpSettings, InProcess, OperatorToken, RateLimits, Rates, Readiness, Services,
 };
 use crate::sql_worker::{SqlWorkers, WorkerSettings};
-use crate::storage::DurableLocal;
+use crate::storage::{Objects, ObjectsPlace, S3, S3Settings};
 use crate::telemetry::{self, Metrics};
 
 /// How often tokens that have expired are forgotten.
@@ -54,6 +54,7 @@ pub struct App {
     stores: Stores,
     audit: AuditLog,
     folder: DataFolder,
+    objects: Objects,
     /// Where other people's statements run, if not in this process.
     workers: Option<SqlWorkers>,
 }
@@ -76,10 +77,31 @@ impl App {
         folder: DataFolder,
         between: impl FnOnce(Stores) -> Stores,
     ) -> Result<Self> {
+        let objects = objects_place(config, &folder).open(|objects| objects)?;
+        Self::open_on(config, folder, between, objects)
+    }
+
+    /// The same, with something between the service and its objects.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub fn open_over(
+        config: &Config,
+        folder: DataFolder,
+        between: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
+    ) -> Result<Self> {
+        let objects = objects_place(config, &folder).open(between)?;
+        Self::open_on(config, folder, |stores| stores, objects)
+    }
+
+    fn open_on(
+        config: &Config,
+        folder: DataFolder,
+        between: impl FnOnce(Stores) -> Stores,
+        stored: Objects,
+    ) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let objects: Arc<dyn ObjectStore> = Arc::new(
-            DurableLocal::open(&folder.objects()).map_err(|cause| unusable(&folder.objects(), cause))?,
-        );
+        let objects = Arc::clone(stored.store());
         let stores =
             SqliteStore::open(folder.database()).map_err(|cause| unusable(&folder.database(), cause))?;
         let stores = between(stores.stores());
@@ -90,7 +112,9 @@ impl App {
         let workers = match config.queries.isolation {
             SqlIsolation::Off => None,
             SqlIsolation::Worker => {
-                Some(SqlWorkers::new(WorkerSettings::shares_of(&engine), Arc::clone(&objects)))
+                let objects_are_files = stored.are_files();
+                let settings = WorkerSettings { objects_are_files, ..WorkerSettings::shares_of(&engine) };
+                Some(SqlWorkers::new(settings, Arc::clone(&objects)))
             }
         };
         engine.isolation = workers.clone().map(|workers| Arc::new(workers) as _);
@@ -127,7 +151,7 @@ impl App {
             operator_token: OperatorToken::random(),
             settings: http_settings(config, &folder),
         });
-        Ok(Self { state, stores, audit, folder, workers })
+        Ok(Self { state, stores, audit, folder, objects: stored, workers })
     }
 
     /// Listens and serves until the process is asked to stop.
@@ -135,6 +159,7 @@ impl App {
     /// # Errors
     /// `Unavailable` when the address cannot be listened on.
     pub async fn serve(self, config: &Config, stop: impl Future<Output = ()>) -> Result<()> {
+        self.objects.check().await?;
         // Before anybody can ask: a server that was told to isolate, and cannot, must not answer.
         if let Some(workers) = &self.workers {
             workers.warm().await?;
@@ -215,6 +240,20 @@ async fn history(state: AppState) {
 async fn keep_history(state: &AppState) {
     if let Err(error) = state.engine.store_history().await {
         tracing::warn!(%error, "the history of queries could not be stored; it waits");
+    }
+}
+
+/// How S3 is reached, for objects and for imports.
+fn s3(config: &Config) -> S3 {
+    let set = &config.objects;
+    let (endpoint, region, keys) = (set.endpoint.clone(), set.region.clone(), set.keys.clone());
+    S3::new(S3Settings { endpoint, region, keys })
+}
+
+fn objects_place(config: &Config, folder: &DataFolder) -> ObjectsPlace {
+    match config.objects.kind {
+        ObjectStoreKind::Folder => ObjectsPlace::Folder(folder.objects()),
+        ObjectStoreKind::S3 => ObjectsPlace::Bucket(s3(config), config.objects.bucket.clone()),
     }
 }
 

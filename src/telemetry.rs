@@ -45,6 +45,12 @@ pub const RESULT_CACHE: &str = "shirabe_result_cache_total";
 pub const FOOTER_CACHE: &str = "shirabe_footer_cache_total";
 /// Results that were dropped from the cache to make room.
 pub const RESULT_CACHE_EVICTIONS: &str = "shirabe_result_cache_evictions_total";
+/// Requests to S3 by `operation`, each time they are made.
+pub const OBJECT_REQUESTS: &str = "shirabe_object_requests_total";
+/// Requests to S3 that failed, by `operation` and `status`; those that are tried again are among them.
+pub const OBJECT_FAILURES: &str = "shirabe_object_failures_total";
+/// Bytes of objects in S3 by `direction`: `sent`, `received`.
+pub const OBJECT_BYTES: &str = "shirabe_object_bytes_total";
 /// Audit records that the store did not take at once.
 pub const AUDIT_WRITE_FAILURES: &str = "shirabe_audit_write_failures_total";
 /// Audit records that wait for the store.
@@ -85,6 +91,9 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (RESULT_CACHE, Kind::Counter, "statements by use of the result cache"),
     (FOOTER_CACHE, Kind::Counter, "footers of files by use of their cache"),
     (RESULT_CACHE_EVICTIONS, Kind::Counter, "results dropped from the cache to make room"),
+    (OBJECT_REQUESTS, Kind::Counter, "requests to S3 by operation"),
+    (OBJECT_FAILURES, Kind::Counter, "requests to S3 that failed, by operation and status"),
+    (OBJECT_BYTES, Kind::Counter, "bytes of requests to S3 and of their answers, by direction"),
     (AUDIT_WRITE_FAILURES, Kind::Counter, "audit records that the store did not take at once"),
     (AUDIT_QUEUED, Kind::Gauge, "audit records that wait for the store"),
     (AUDIT_DROPPED, Kind::Counter, "audit records that are in the log only"),

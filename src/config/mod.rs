@@ -10,6 +10,7 @@ mod auth;
 mod data;
 mod imports;
 mod logs;
+mod objects;
 mod queries;
 mod rate_limits;
 mod server;
@@ -19,6 +20,7 @@ pub use auth::{AuthConfig, JwtAlgorithm};
 pub use data::DataConfig;
 pub use imports::ImportConfig;
 pub use logs::{LogConfig, LogFormat, LogLevel};
+pub use objects::{ObjectConfig, ObjectStoreKind};
 pub use queries::{QueryConfig, SqlIsolation};
 pub use rate_limits::RateLimitConfig;
 pub use server::{Environment, ServerConfig};
@@ -32,6 +34,7 @@ pub struct Config {
     pub server: ServerConfig,
     pub auth: AuthConfig,
     pub data: DataConfig,
+    pub objects: ObjectConfig,
     pub imports: ImportConfig,
     pub queries: QueryConfig,
     pub rate_limits: RateLimitConfig,
@@ -62,24 +65,26 @@ impl Config {
         let server = ServerConfig::read(&mut reader, environment);
         let auth = AuthConfig::read(&mut reader, environment);
         let data = DataConfig::read(&mut reader);
+        let objects = ObjectConfig::read(&mut reader);
         let imports = ImportConfig::read(&mut reader);
         let queries = QueryConfig::read(&mut reader);
         let rate_limits = RateLimitConfig::read(&mut reader);
         let logs = LogConfig::read(&mut reader);
         let unused = NOT_YET.iter().copied().filter(|name| reader.is_set(name)).collect();
-        let all = (server, auth, data, imports, queries, rate_limits, logs);
+        let all = (server, auth, data, objects, imports, queries, rate_limits, logs);
         let problems = reader.into_problems();
         match all {
             (
                 Some(server),
                 Some(auth),
                 Some(data),
+                Some(objects),
                 Some(imports),
                 Some(queries),
                 Some(rate_limits),
                 Some(logs),
             ) if problems.is_empty() => {
-                Ok(Self { server, auth, data, imports, queries, rate_limits, logs, unused })
+                Ok(Self { server, auth, data, objects, imports, queries, rate_limits, logs, unused })
             }
             _ => Err(Problems(problems)),
         }
@@ -87,9 +92,9 @@ impl Config {
 }
 
 /// Names of the contract that choose parts which this release does not have. Set, they are named in a
-/// warning: whoever set `S3_ENDPOINT` must not believe that the data is in S3.
+/// warning: whoever set `DYNAMODB_ENDPOINT` must not believe that the metadata is there.
 const NOT_YET: &[&str] =
-    &["DYNAMODB_ENDPOINT", "S3_ENDPOINT", "EXECUTOR_ENDPOINT", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
+    &["DYNAMODB_ENDPOINT", "S3_BUCKET_STATIC", "EXECUTOR_ENDPOINT", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
 
 /// Every setting there is, in the order of the sections.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
@@ -97,6 +102,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         server::SETTINGS,
         auth::SETTINGS,
         data::SETTINGS,
+        objects::SETTINGS,
         imports::SETTINGS,
         queries::SETTINGS,
         rate_limits::SETTINGS,
@@ -157,6 +163,9 @@ mod tests {
         check(&[("CORS_ORIGINS", "https://a.example/path")], "expected origins such as");
         check(&[("TRUSTED_PROXIES", "10.0.0.0/33")], "expected addresses or networks");
         check(&[("QUERY_TIMEOUT_SECONDS", "0")], "expected a whole number, 1 to 86400");
+        check(&[("OBJECT_STORE", "gcs")], "`OBJECT_STORE` is `gcs`: expected `folder` or `s3`");
+        check(&[("S3_ENDPOINT", "here")], "`S3_ENDPOINT` is `here`: expected an address such as");
+        check(&[("S3_BUCKET_DATASETS", "Our Data")], "expected the name of a bucket");
         check(&[("SQL_ISOLATION", "yes")], "`SQL_ISOLATION` is `yes`: expected `off` or `worker`");
 
         #[track_caller]
@@ -185,9 +194,36 @@ mod tests {
 
     #[test]
     fn an_empty_value_is_not_set_and_what_is_not_used_is_told() {
-        let config = read(&[("API_PORT", ""), ("S3_ENDPOINT", "http://localhost:9000")]).unwrap();
+        let config = read(&[("API_PORT", ""), ("S3_BUCKET_STATIC", "bi-static")]).unwrap();
         assert_eq!(config.server.port, 8000);
-        assert_eq!(config.unused, ["S3_ENDPOINT"]);
+        assert_eq!(config.unused, ["S3_BUCKET_STATIC"]);
+    }
+
+    #[test]
+    fn objects_are_in_s3_when_it_is_said_or_implied() {
+        use ObjectStoreKind::{Folder, S3};
+        check(&[], Folder, "bi-datasets");
+        check(&[("S3_BUCKET_DATASETS", "team-data")], S3, "team-data");
+        check(&[("S3_ENDPOINT", "http://127.0.0.1:9000")], S3, "bi-datasets");
+        check(&[("S3_REGION", "us-east-1")], Folder, "bi-datasets");
+        check(&[("OBJECT_STORE", "s3")], S3, "bi-datasets");
+        // Imports from S3, and objects in the folder.
+        check(&[("OBJECT_STORE", "folder"), ("S3_ENDPOINT", "http://127.0.0.1:9000")], Folder, "bi-datasets");
+
+        #[track_caller]
+        fn check(values: &[(&str, &str)], kind: ObjectStoreKind, bucket: &str) {
+            let config = read(values).unwrap().objects;
+            assert_eq!((config.kind, config.bucket.as_str()), (kind, bucket), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn the_keys_of_s3_come_in_pairs_and_are_not_shown() {
+        let config = read(&[("S3_ACCESS_KEY", "me"), ("S3_SECRET_KEY", "my-secret")]).unwrap();
+        assert_eq!(config.objects.keys.as_ref().map(|(key, _)| key.as_str()), Some("me"));
+        assert!(!format!("{config:?}").contains("my-secret"));
+        let problems = read(&[("S3_ACCESS_KEY", "me")]).unwrap_err().to_string();
+        assert!(problems.contains("`S3_SECRET_KEY` is not"), "{problems}");
     }
 
     #[test]
