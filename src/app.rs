@@ -24,6 +24,7 @@ use crate::config::{Config, Environment, JwtAlgorithm, ObjectStoreKind, SqlIsola
 use crate::data_folder::{DataFolder, Opened, RunningServer};
 use crate::dataset::decode::DecodeLimits;
 use crate::dataset::jobs::Jobs;
+use crate::dataset::source::Sources;
 use crate::dataset::{Datasets, Settings};
 use crate::engine::{AdmissionLimits, Engine, EngineConfig};
 use crate::error::{Error, Result};
@@ -33,7 +34,7 @@ use crate::server::http::{
     self, AppState, HttpSettings, InProcess, OperatorToken, RateLimits, Rates, Readiness, Services,
 };
 use crate::sql_worker::{SqlWorkers, WorkerSettings};
-use crate::storage::{Objects, ObjectsPlace, S3, S3Settings};
+use crate::storage::{ImportBuckets, Objects, ObjectsPlace, S3, S3Settings};
 use crate::telemetry::{self, Metrics};
 
 /// How often tokens that have expired are forgotten.
@@ -123,15 +124,22 @@ impl App {
             threads: import_threads(config),
             versions_kept: usize::try_from(config.data.versions_kept).unwrap_or(usize::MAX),
             grace_seconds: i64::try_from(config.data.gc_grace_hours).unwrap_or(i64::MAX / 3600) * 3600,
+            objects_are_shared: !stored.are_files(),
             decode: DecodeLimits::default(),
         };
-        let datasets =
-            Datasets::new(stores.clone(), Arc::clone(&objects), engine.clone(), Arc::clone(&clock), settings);
+        let datasets = Datasets::new(
+            stores.clone(),
+            Arc::clone(&objects),
+            engine.clone(),
+            Arc::clone(&clock),
+            settings,
+            sources(config, &folder),
+        );
         let imports = Arc::new(Jobs::new(IMPORTS_RUNNING_MAX, IMPORTS_WAITING_MAX));
         let health = Probe::new(
             stores.clone(),
             objects,
-            folder.objects(),
+            if stored.are_files() { folder.objects() } else { folder.spill() },
             engine.clone(),
             Arc::clone(&imports),
             workers.clone(),
@@ -250,10 +258,25 @@ fn s3(config: &Config) -> S3 {
     S3::new(S3Settings { endpoint, region, keys })
 }
 
+/// What imports may read beside files of this machine.
+fn sources(config: &Config, folder: &DataFolder) -> Sources {
+    let set = &config.objects;
+    let own = (set.kind == ObjectStoreKind::S3).then(|| set.bucket.clone());
+    Sources {
+        buckets: Arc::new(ImportBuckets::new(s3(config), own, set.import_buckets.clone())),
+        spool_folder: folder.spool(),
+        spool_bytes_max: config.imports.upload_bytes_max,
+    }
+}
+
 fn objects_place(config: &Config, folder: &DataFolder) -> ObjectsPlace {
     match config.objects.kind {
         ObjectStoreKind::Folder => ObjectsPlace::Folder(folder.objects()),
-        ObjectStoreKind::S3 => ObjectsPlace::Bucket(s3(config), config.objects.bucket.clone()),
+        ObjectStoreKind::S3 => {
+            let kept = Some(config.objects.cache_bytes_max).filter(|bytes| *bytes > 0);
+            let kept_in = kept.map(|bytes| (folder.cache(), bytes));
+            ObjectsPlace::Bucket { s3: s3(config), name: config.objects.bucket.clone(), kept_in }
+        }
     }
 }
 

@@ -93,8 +93,13 @@ impl Config {
 
 /// Names of the contract that choose parts which this release does not have. Set, they are named in a
 /// warning: whoever set `DYNAMODB_ENDPOINT` must not believe that the metadata is there.
-const NOT_YET: &[&str] =
-    &["DYNAMODB_ENDPOINT", "S3_BUCKET_STATIC", "EXECUTOR_ENDPOINT", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
+const NOT_YET: &[&str] = &[
+    "DYNAMODB_ENDPOINT",
+    "S3_BUCKET_STATIC",
+    "EXECUTOR_ENDPOINT",
+    "SCHEDULER_ENABLED",
+    "VERTEX_AI_PROJECT_ID",
+];
 
 /// Every setting there is, in the order of the sections.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {

@@ -20,22 +20,16 @@ const ENDPOINT: Setting = Setting {
     default: None,
     meaning: "address of an S3 server other than AWS, such as `http://127.0.0.1:9000`",
 };
-const REGION: Setting = Setting {
-    name: "S3_REGION",
-    default: Some("ap-northeast-1"),
-    meaning: "region of the buckets",
-};
+const REGION: Setting =
+    Setting { name: "S3_REGION", default: Some("ap-northeast-1"), meaning: "region of the buckets" };
 const ACCESS_KEY: Setting = Setting {
     name: "S3_ACCESS_KEY",
     default: None,
     meaning: "access key for a local server; when it is not set, AWS's own chain: environment, profile, web \
               identity, container, instance",
 };
-const SECRET_KEY: Setting = Setting {
-    name: "S3_SECRET_KEY",
-    default: None,
-    meaning: "secret that belongs to `S3_ACCESS_KEY`",
-};
+const SECRET_KEY: Setting =
+    Setting { name: "S3_SECRET_KEY", default: None, meaning: "secret that belongs to `S3_ACCESS_KEY`" };
 const IMPORT_BUCKETS: Setting = Setting {
     name: "S3_IMPORT_BUCKETS",
     default: None,

@@ -39,7 +39,11 @@ impl Granted {
             TableRows::Queries(_) => None,
         });
         let files = manifests.flat_map(|manifest| &manifest.files);
-        Self { objects, are_files, byte_counts: files.map(|file| (file.key.clone(), file.byte_count)).collect() }
+        Self {
+            objects,
+            are_files,
+            byte_counts: files.map(|file| (file.key.clone(), file.byte_count)).collect(),
+        }
     }
 
     /// A file that is there, as a descriptor; of anything else its size.

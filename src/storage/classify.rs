@@ -57,9 +57,11 @@ pub fn reason(error: &object_store::Error) -> Reason {
         return Reason::Region;
     }
     let first: &(dyn StdError + 'static) = error;
-    let reason = std::iter::successors(Some(first), |error| (*error).source()).find_map(|cause| match cause.downcast_ref::<HttpError>() {
-        Some(http) => of_http(http.kind()),
-        None => of_io(cause.downcast_ref::<std::io::Error>()?.kind()),
+    let reason = std::iter::successors(Some(first), |error| (*error).source()).find_map(|cause| {
+        match cause.downcast_ref::<HttpError>() {
+            Some(http) => of_http(http.kind()),
+            None => of_io(cause.downcast_ref::<std::io::Error>()?.kind()),
+        }
     });
     reason.unwrap_or(Reason::Other)
 }
@@ -76,8 +78,12 @@ fn of_code(code: &str) -> Option<Reason> {
         "NoSuchBucket" => Reason::NoBucket,
         "InvalidObjectState" => Reason::Archived,
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => Reason::Denied,
-        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken"
-        | "TokenRefreshRequired" | "NoCredentials" => Reason::Credentials,
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "InvalidToken"
+        | "TokenRefreshRequired"
+        | "NoCredentials" => Reason::Credentials,
         "RequestTimeTooSkewed" => Reason::Clock,
         "PermanentRedirect"
         | "TemporaryRedirect"

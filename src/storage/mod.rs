@@ -25,7 +25,7 @@ mod upload;
 pub use classify::{Reason, classify, may_be_about_size, reason};
 pub use durable_local::DurableLocal;
 pub use place::{Objects, ObjectsPlace};
-pub use s3::{Bucket, S3, S3Settings};
+pub use s3::{Bucket, ImportBuckets, S3, S3Settings, SourceBuckets};
 pub use upload::{Upload, Written};
 
 /// Writes a small object whole, durably. Never replaces one: keys are unique.

@@ -12,8 +12,12 @@ use crate::error::Error;
 #[derive(Debug)]
 pub enum ObjectsPlace {
     Folder(PathBuf),
-    /// A bucket of that name.
-    Bucket(S3, String),
+    Bucket {
+        s3: S3,
+        name: String,
+        /// Where parts that were read are kept, and how many bytes of them.
+        kept_in: Option<(PathBuf, u64)>,
+    },
 }
 
 /// Objects that are there.
@@ -41,9 +45,12 @@ impl ObjectsPlace {
                 })?;
                 Ok(Objects { store: between(Arc::new(store)), name: None })
             }
-            Self::Bucket(s3, bucket) => {
-                let name = format!("the bucket `{bucket}` at {}", s3.place());
-                let store = Bucket::over(between(s3.bucket(&bucket)?));
+            Self::Bucket { s3, name, kept_in } => {
+                let mut store = Bucket::over(between(s3.bucket(&name)?));
+                if let Some((folder, bytes_max)) = kept_in {
+                    store = store.kept_in(folder, bytes_max);
+                }
+                let name = format!("the bucket `{name}` at {}", s3.place());
                 Ok(Objects { store: Arc::new(store), name: Some(name) })
             }
         }

@@ -52,11 +52,8 @@ impl AwsChain {
         let chain = self.chain.get_or_init(build).await;
         chain.provide_credentials().await.map_err(|cause| Error::Unauthenticated {
             path: String::new(),
-            source: format!(
-                "<Code>NoCredentials</Code> AWS's chain found none: {}",
-                aws_error(&cause)
-            )
-            .into(),
+            source: format!("<Code>NoCredentials</Code> AWS's chain found none: {}", aws_error(&cause))
+                .into(),
         })
     }
 }

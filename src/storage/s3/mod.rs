@@ -20,10 +20,13 @@ use tokio::runtime::Handle;
 
 mod bucket;
 mod chain;
+mod chunks;
+mod import_buckets;
 mod parts;
 mod wire;
 
 pub use bucket::Bucket;
+pub use import_buckets::{ImportBuckets, SourceBuckets};
 
 use super::classify;
 use crate::error::Error;
