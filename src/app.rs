@@ -20,21 +20,21 @@ use crate::catalog::store::Stores;
 use crate::catalog::store::sqlite::SqliteStore;
 use crate::cli::{Host, Local, Place};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Environment, JwtAlgorithm, ObjectStoreKind, SqlIsolation};
+use crate::config::{Config, Environment, JwtAlgorithm, SqlIsolation};
 use crate::data_folder::{DataFolder, Opened, RunningServer};
 use crate::dataset::decode::DecodeLimits;
 use crate::dataset::jobs::Jobs;
-use crate::dataset::source::Sources;
 use crate::dataset::{Datasets, Settings};
 use crate::engine::{AdmissionLimits, Engine, EngineConfig};
 use crate::error::{Error, Result};
 use crate::health::Probe;
 use crate::macros::Macros;
+use crate::places;
 use crate::server::http::{
     self, AppState, HttpSettings, InProcess, OperatorToken, RateLimits, Rates, Readiness, Services,
 };
 use crate::sql_worker::{SqlWorkers, WorkerSettings};
-use crate::storage::{ImportBuckets, Objects, ObjectsPlace, S3, S3Settings};
+use crate::storage::Objects;
 use crate::telemetry::{self, Metrics};
 
 /// How often tokens that have expired are forgotten.
@@ -78,7 +78,7 @@ impl App {
         folder: DataFolder,
         between: impl FnOnce(Stores) -> Stores,
     ) -> Result<Self> {
-        let objects = objects_place(config, &folder).open(|objects| objects)?;
+        let objects = places::objects(config, &folder).open(|objects| objects)?;
         Self::open_on(config, folder, between, objects)
     }
 
@@ -91,7 +91,7 @@ impl App {
         folder: DataFolder,
         between: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
     ) -> Result<Self> {
-        let objects = objects_place(config, &folder).open(between)?;
+        let objects = places::objects(config, &folder).open(between)?;
         Self::open_on(config, folder, |stores| stores, objects)
     }
 
@@ -133,7 +133,7 @@ impl App {
             engine.clone(),
             Arc::clone(&clock),
             settings,
-            sources(config, &folder),
+            places::sources(config, &folder),
         );
         let imports = Arc::new(Jobs::new(IMPORTS_RUNNING_MAX, IMPORTS_WAITING_MAX));
         let health = Probe::new(
@@ -248,35 +248,6 @@ async fn history(state: AppState) {
 async fn keep_history(state: &AppState) {
     if let Err(error) = state.engine.store_history().await {
         tracing::warn!(%error, "the history of queries could not be stored; it waits");
-    }
-}
-
-/// How S3 is reached, for objects and for imports.
-fn s3(config: &Config) -> S3 {
-    let set = &config.objects;
-    let (endpoint, region, keys) = (set.endpoint.clone(), set.region.clone(), set.keys.clone());
-    S3::new(S3Settings { endpoint, region, keys })
-}
-
-/// What imports may read beside files of this machine.
-fn sources(config: &Config, folder: &DataFolder) -> Sources {
-    let set = &config.objects;
-    let own = (set.kind == ObjectStoreKind::S3).then(|| set.bucket.clone());
-    Sources {
-        buckets: Arc::new(ImportBuckets::new(s3(config), own, set.import_buckets.clone())),
-        spool_folder: folder.spool(),
-        spool_bytes_max: config.imports.upload_bytes_max,
-    }
-}
-
-fn objects_place(config: &Config, folder: &DataFolder) -> ObjectsPlace {
-    match config.objects.kind {
-        ObjectStoreKind::Folder => ObjectsPlace::Folder(folder.objects()),
-        ObjectStoreKind::S3 => {
-            let kept = Some(config.objects.cache_bytes_max).filter(|bytes| *bytes > 0);
-            let kept_in = kept.map(|bytes| (folder.cache(), bytes));
-            ObjectsPlace::Bucket { s3: s3(config), name: config.objects.bucket.clone(), kept_in }
-        }
     }
 }
 

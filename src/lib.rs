@@ -9,7 +9,7 @@
 //!    the caller    may?    names to   limits, run     cancel on     NDJSON, CSV,
 //!                          versions       │           drop          Parquet
 //!                              │          │
-//!                  catalog/store (SQLite) storage (folder)
+//!                  catalog/store (SQLite) storage (folder, S3)
 //! ```
 //!
 //! `dataset` (imports, versions), `macros` (expressions with names) and `account` (sign-in, users, keys) stand
@@ -45,3 +45,4 @@ pub mod server;
 pub mod app;
 pub mod data_folder;
 pub mod health;
+pub mod places;

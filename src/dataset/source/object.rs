@@ -167,3 +167,80 @@ impl Seek for Pieces {
         Ok(self.at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use object_store::ObjectStoreExt as _;
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::dataset::decode::{DecodeLimits, ReadOptions, Source, infer_all, inspect};
+    use crate::dataset::failure;
+    use crate::error::Code;
+
+    async fn put(store: &Arc<dyn ObjectStore>, bytes: Vec<u8>) -> RemoteObject {
+        let key = Path::from("a.csv");
+        store.put(&key, bytes.into()).await.unwrap();
+        let meta = store.head(&key).await.unwrap();
+        let address = S3Address::new("sales", "a.csv").unwrap();
+        RemoteObject::new(Arc::clone(store), address, key, "a.csv".to_owned(), &meta)
+    }
+
+    fn bytes(length: usize) -> Vec<u8> {
+        (0..length).map(|at| (at * 31 % 251) as u8).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn pieces_follow_each_other_from_any_place() {
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let whole = bytes(3 << 20);
+        let object = put(&store, whole.clone()).await;
+        let read = tasks::blocking(move || {
+            let mut reader = object.open();
+            let (mut all, mut end) = (Vec::new(), Vec::new());
+            reader.read_to_end(&mut all).unwrap();
+            reader.seek(SeekFrom::End(-1000)).unwrap();
+            reader.read_to_end(&mut end).unwrap();
+            reader.seek(SeekFrom::Start(10)).unwrap();
+            let mut start = [0; 5];
+            reader.read_exact(&mut start).unwrap();
+            Ok::<_, Error>((all, end, start))
+        });
+        let (all, end, start) = read.await.unwrap();
+        assert!(all == whole);
+        assert_eq!(end, whole[whole.len() - 1000..]);
+        assert_eq!(start, whole[10..15]);
+    }
+
+    /// Also from inside a compression, whose own errors are of broken data.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_object_that_changes_while_it_is_read_is_a_conflict() {
+        let mut csv = String::from("id,text\n");
+        for id in 0..200_000 {
+            csv.push_str(&format!("{id},{}\n", crate::storage::hash(&[id as u8, (id >> 8) as u8])));
+        }
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(csv.as_bytes()).unwrap();
+        for content in [csv.into_bytes(), gzip.finish().unwrap()] {
+            assert!(content.len() > 2 << 20, "{} bytes are one piece", content.len());
+            let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+            let object = put(&store, content).await;
+            let source = Source::Remote(Arc::new(object));
+            let (first, limits) = (source.clone(), DecodeLimits::default());
+            let found = tasks::blocking(move || {
+                inspect(&first, &ReadOptions::default(), &limits).map_err(|error| failure::of_file(&error))
+            });
+            let contract = found.await.unwrap().contract;
+            put(&store, bytes(4 << 20)).await;
+            let again = tasks::blocking(move || {
+                infer_all(&source, &contract, &DecodeLimits::default(), 2)
+                    .map_err(|error| failure::of_file(&error))
+            });
+            let error = again.await.unwrap_err();
+            assert_eq!(error.code(), Code::Conflict, "{error}");
+            assert!(error.to_string().contains("`s3://sales/a.csv` changed while it was read"), "{error}");
+        }
+    }
+}

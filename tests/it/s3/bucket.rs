@@ -69,7 +69,7 @@ impl TestBucket {
     }
 
     pub(super) async fn put(&self, key: &str, bytes: impl Into<PutPayload>) {
-        self.as_owner().put(&Path::from(key), bytes.into()).await.unwrap();
+        self.as_owner().put(&Path::parse(key).unwrap(), bytes.into()).await.unwrap();
     }
 
     pub(super) async fn keys(&self) -> Vec<String> {

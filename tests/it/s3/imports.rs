@@ -94,7 +94,9 @@ async fn an_object_becomes_a_dataset_that_knows_its_source() {
 
     // Gone.
     let store = scene.from.store();
-    object_store::ObjectStoreExt::delete(store.as_ref(), &object_store::path::Path::from(key)).await.unwrap();
+    object_store::ObjectStoreExt::delete(store.as_ref(), &object_store::path::Path::parse(key).unwrap())
+        .await
+        .unwrap();
     let (code, field, message) = refusal(&scene.again(&id, "import", json!({})).await, 400);
     assert_eq!((code.as_str(), field.as_str()), ("VALIDATION_ERROR", "s3_key"), "{message}");
     assert_eq!(scene.rows("select count(*) from sales").await, json!([[1]]), "the last version stays");

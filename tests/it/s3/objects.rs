@@ -7,7 +7,7 @@ use crate::support::{Form, Person, TestApp};
 
 /// Rows of a table with a day, in `days` days of January 2024.
 fn sales(days: u32, rows_per_day: u32) -> String {
-    let mut csv = String::from("day,shop,amount,note\n");
+    let mut csv = String::from("計上日,shop,amount,note\n");
     for day in 1..=days {
         for row in 0..rows_per_day {
             let amount = day * 1000 + row;
@@ -18,7 +18,7 @@ fn sales(days: u32, rows_per_day: u32) -> String {
 }
 
 async fn by_day(app: &TestApp, by: &Person, days: u32, rows_per_day: u32) -> String {
-    let form = Form::new().file("sales.csv", sales(days, rows_per_day)).text("partition_column", "day");
+    let form = Form::new().file("sales.csv", sales(days, rows_per_day)).text("partition_column", "計上日");
     let view = app.post("/api/datasets").by(by).form(form).send().await.data(201);
     view["dataset_id"].as_str().unwrap().to_owned()
 }
@@ -37,7 +37,7 @@ async fn a_dataset_lives_in_a_bucket() {
     let below =
         |part: &str| keys.iter().filter(|key| key.starts_with(&format!("datasets/{id}/{part}"))).count();
     assert_eq!((below("partitions/"), below("versions/"), keys.len()), (3, 1, 4), "{keys:#?}");
-    assert!(keys.iter().any(|key| key.contains("/day=2024-01-02/part-0000.parquet")), "{keys:#?}");
+    assert!(keys.iter().any(|key| key.contains("=2024-01-02/part-0001.parquet")), "{keys:#?}");
     assert_eq!(app.findings().await, json!([]));
     assert!(
         std::fs::read_dir(app.path().join("objects")).unwrap().next().is_none(),
@@ -61,6 +61,22 @@ async fn what_is_deleted_is_collected_from_the_bucket() {
     assert_eq!(bucket.keys().await, [""; 0]);
 }
 
+/// A database that is lost, or another one beside it, must not empty the bucket.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_installation_published_is_left_alone() {
+    let Some(bucket) = TestBucket::new().await else { return };
+    let first = bucket.app();
+    let ana = first.ana().await;
+    let id = by_day(&first, &ana, 2, 5).await;
+    let second = TestApp::with(&[bucket.settings(), vec![("GC_GRACE_HOURS", "0")]].concat());
+    bucket.put("datasets/ds_0123456789abcdef/data/000001-deadbeef/part-0000.parquet", "left over").await;
+    let collected = second.post("/api/admin/gc").by(&second.operator()).send().await.data(200);
+    // What never had a manifest is nobody's.
+    assert_eq!(collected["objects_deleted"], 1, "{collected}");
+    assert_eq!(collected["skipped"], json!([id]));
+    assert_eq!(first.findings().await, json!([]));
+}
+
 /// The files and bytes that are counted are those that are asked for, and nothing is asked for twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_days_that_are_asked_for_are_read() {
@@ -73,7 +89,7 @@ async fn only_the_days_that_are_asked_for_are_read() {
     assert_eq!((written.puts, written.heads, written.lists), (21, 0, 0), "{written:?}");
 
     let ask = async |days: &str| {
-        let sql = format!("select count(*), sum(amount) from sales where day {days}");
+        let sql = format!("select count(*), sum(amount) from sales where \"計上日\" {days}");
         let reply = app.query(&ana, &sql).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         usage.take()

@@ -22,6 +22,9 @@ const OWNED: &[Owned] = &[
     // The tests of the engine keep a real history.
     store(&["SqliteStore"], &["src/app.rs", "src/catalog/store/", "src/engine/testing.rs"]),
     store(&["DurableLocal"], &["src/app.rs", "src/storage/"]),
+    store(&["AmazonS3Builder"], &["src/storage/s3/"]),
+    store(&["ImportBuckets"], &["src/places.rs", "src/storage/"]),
+    owned(&["aws_config"], &["src/storage/s3/", "src/catalog/store/"]),
     store(&["RetryFile"], &["src/app.rs", "src/audit_log/"]),
     store(&["LocalFileSystem"], &["src/app.rs", "src/storage/"]),
     owned(&["env", "::", "var"], &["src/config/"]),
