@@ -14,9 +14,10 @@ use shirabe::catalog::store::sqlite::SqliteStore;
 use shirabe::clock::SystemClock;
 use shirabe::dataset::decode::DecodeLimits;
 use shirabe::dataset::import::{ImportOptions, InputFile, NewDataset};
+use shirabe::dataset::source::Sources;
 use shirabe::dataset::{Caller, Datasets, Settings};
 use shirabe::engine::{Engine, EngineConfig};
-use shirabe::storage::DurableLocal;
+use shirabe::storage::{DurableLocal, ImportBuckets, S3, S3Settings};
 
 /// As the program has it.
 #[global_allocator]
@@ -94,10 +95,17 @@ impl Service {
             threads: THREADS,
             versions_kept: 30,
             grace_seconds: 86_400,
+            objects_are_shared: false,
             decode: DecodeLimits::default(),
         };
-        let datasets =
-            Datasets::new(stores.clone(), objects, engine.clone(), Arc::new(SystemClock), settings);
+        let s3 = S3::new(S3Settings { endpoint: None, region: "none".to_owned(), keys: None });
+        let sources = Sources {
+            buckets: Arc::new(ImportBuckets::new(s3, None, Some(Vec::new()))),
+            spool_folder: folder.to_owned(),
+            spool_bytes_max: 0,
+        };
+        let clock = Arc::new(SystemClock);
+        let datasets = Datasets::new(stores.clone(), objects, engine.clone(), clock, settings, sources);
         Ok(Self { datasets, engine, stores })
     }
 
@@ -107,7 +115,7 @@ impl Service {
     /// What the import fails with.
     pub async fn import(&self, file: &Path, name: &str, options: ImportOptions) -> Outcome<DatasetRecord> {
         let file_name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let file = InputFile { location: file.to_owned(), name: file_name, stays: true };
+        let file = InputFile::on_disk(file.to_owned(), file_name, true);
         let new = NewDataset { name: name.to_owned(), description: String::new(), file, options };
         let caller = Caller { principal: Principal::operator(), request_id: None };
         Ok(Box::pin(self.datasets.create(&caller, new, Arc::default())).await?.record)

@@ -26,11 +26,12 @@ use crate::engine::{AdmissionLimits, Engine, EngineConfig};
 use crate::error::{Error, Result};
 use crate::health::Probe;
 use crate::macros::Macros;
+use crate::places;
 use crate::server::http::{
     self, AppState, HttpSettings, OperatorToken, RateLimits, Rates, Readiness, Services,
 };
 use crate::sql_worker::{SqlWorkers, WorkerSettings};
-use crate::storage::DurableLocal;
+use crate::storage::Objects;
 use crate::telemetry::{self, Metrics};
 
 /// How often tokens that have expired are forgotten.
@@ -52,6 +53,7 @@ pub struct App {
     records: Records,
     audit: AuditLog,
     folder: DataFolder,
+    objects: Objects,
     /// Where other people's statements run, if not in this process.
     workers: Option<SqlWorkers>,
 }
@@ -74,10 +76,31 @@ impl App {
         folder: DataFolder,
         between: impl FnOnce(Stores) -> Stores,
     ) -> Result<Self> {
+        let objects = places::objects(config, &folder).open(|objects| objects)?;
+        Self::open_on(config, folder, between, objects)
+    }
+
+    /// The same, with something between the service and its objects.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub fn open_over(
+        config: &Config,
+        folder: DataFolder,
+        between: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
+    ) -> Result<Self> {
+        let objects = places::objects(config, &folder).open(between)?;
+        Self::open_on(config, folder, |stores| stores, objects)
+    }
+
+    fn open_on(
+        config: &Config,
+        folder: DataFolder,
+        between: impl FnOnce(Stores) -> Stores,
+        stored: Objects,
+    ) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let objects: Arc<dyn ObjectStore> = Arc::new(
-            DurableLocal::open(&folder.objects()).map_err(|cause| unusable(&folder.objects(), cause))?,
-        );
+        let objects = Arc::clone(stored.store());
         let records = records_place(config, folder.database()).open()?;
         let stores = between(records.stores().clone());
         let queue = folder.audit_retry();
@@ -87,7 +110,9 @@ impl App {
         let workers = match config.queries.isolation {
             SqlIsolation::Off => None,
             SqlIsolation::Worker => {
-                Some(SqlWorkers::new(WorkerSettings::shares_of(&engine), Arc::clone(&objects)))
+                let objects_are_files = stored.are_files();
+                let settings = WorkerSettings { objects_are_files, ..WorkerSettings::shares_of(&engine) };
+                Some(SqlWorkers::new(settings, Arc::clone(&objects)))
             }
         };
         engine.isolation = workers.clone().map(|workers| Arc::new(workers) as _);
@@ -96,15 +121,22 @@ impl App {
             threads: import_threads(config),
             versions_kept: usize::try_from(config.data.versions_kept).unwrap_or(usize::MAX),
             grace_seconds: i64::try_from(config.data.gc_grace_hours).unwrap_or(i64::MAX / 3600) * 3600,
+            objects_are_shared: !stored.are_files(),
             decode: DecodeLimits::default(),
         };
-        let datasets =
-            Datasets::new(stores.clone(), Arc::clone(&objects), engine.clone(), Arc::clone(&clock), settings);
+        let datasets = Datasets::new(
+            stores.clone(),
+            Arc::clone(&objects),
+            engine.clone(),
+            Arc::clone(&clock),
+            settings,
+            places::sources(config, &folder),
+        );
         let imports = Arc::new(Jobs::new(IMPORTS_RUNNING_MAX, IMPORTS_WAITING_MAX));
         let health = Probe::new(
             stores.clone(),
             objects,
-            folder.objects(),
+            if stored.are_files() { folder.objects() } else { folder.spill() },
             engine.clone(),
             Arc::clone(&imports),
             workers.clone(),
@@ -124,7 +156,7 @@ impl App {
             operator_token: OperatorToken::random(),
             settings: http_settings(config, &folder),
         });
-        Ok(Self { state, stores, records, audit, folder, workers })
+        Ok(Self { state, stores, records, audit, folder, objects: stored, workers })
     }
 
     /// Asks the server that keeps the records, if one does, whether it has all that is needed.
@@ -141,6 +173,7 @@ impl App {
     /// `Unavailable` when the address cannot be listened on.
     pub async fn serve(self, config: &Config, stop: impl Future<Output = ()>) -> Result<()> {
         self.reach_store().await?;
+        self.objects.check().await?;
         // Before anybody can ask: a server that was told to isolate, and cannot, must not answer.
         if let Some(workers) = &self.workers {
             workers.warm().await?;

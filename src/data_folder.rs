@@ -3,7 +3,7 @@
 //! ```text
 //! data/shirabe.db       metadata (SQLite)         data/secret.key       signs tokens, when none is configured
 //! data/objects/         Parquet and manifests     data/shirabe.lock     held by the process that owns the folder
-//! data/tmp/ data/spill/ emptied at start          data/run/server.json  how the command line finds that process
+//! data/tmp/ spill/ cache/ emptied at start         data/run/server.json  how the command line finds that process
 //! data/audit-retry.ndjson                         audit records that wait for the metadata store
 //! ```
 //!
@@ -99,6 +99,12 @@ impl DataFolder {
         self.root.join("spill")
     }
 
+    /// Where parts of objects that are elsewhere are kept.
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
     /// The secret that signs tokens: made once, readable by the owner only.
     ///
     /// # Errors
@@ -139,7 +145,7 @@ impl DataFolder {
 
     /// Removes what an earlier process left behind: half uploads, spill files, its announcement.
     fn clear(&self) -> io::Result<()> {
-        for folder in [self.spool(), self.spill()] {
+        for folder in [self.spool(), self.spill(), self.cache()] {
             if folder.exists() {
                 fs::remove_dir_all(&folder)?;
             }

@@ -72,6 +72,9 @@ pub enum Error {
     /// Stored bytes are not what was written.
     #[error("stored file `{object}` is damaged: {reason}")]
     Damaged { object: String, reason: String },
+    /// Stored bytes were moved where they cannot be read before somebody brings them back.
+    #[error("stored file `{0}` is archived: restore it in the bucket first")]
+    Archived(String),
     /// A bug. The source goes to the log, never to the caller.
     #[error("internal error")]
     Internal(#[source] Cause),
@@ -122,6 +125,7 @@ pub enum Code {
     ServiceUnavailable,
     StorageFull,
     StorageDamaged,
+    DatasetArchived,
     InternalError,
 }
 
@@ -190,6 +194,7 @@ impl Error {
             Self::Damaged { object, reason } => {
                 Self::Damaged { object: object.clone(), reason: reason.clone() }
             }
+            Self::Archived(object) => Self::Archived(object.clone()),
             Self::Internal(cause) => Self::internal(cause.to_string()),
         }
     }
@@ -219,6 +224,7 @@ impl Error {
             Self::Unavailable { .. } => Code::ServiceUnavailable,
             Self::StorageFull(_) => Code::StorageFull,
             Self::Damaged { .. } => Code::StorageDamaged,
+            Self::Archived(_) => Code::DatasetArchived,
             Self::Internal(_) => Code::InternalError,
         }
     }

@@ -9,7 +9,7 @@
 //!    the caller    may?    names to   limits, run     cancel on     NDJSON, CSV,
 //!                          versions       │           drop          Parquet
 //!                              │          │
-//!            catalog/store (SQLite, DynamoDB) storage (folder)
+//!            catalog/store (SQLite, DynamoDB) storage (folder, S3)
 //! ```
 //!
 //! `dataset` (imports, versions), `macros` (expressions with names) and `account` (sign-in, users, keys) stand
@@ -46,3 +46,4 @@ pub mod app;
 pub mod data_folder;
 pub mod embedded;
 pub mod health;
+pub mod places;

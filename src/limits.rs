@@ -113,6 +113,9 @@ pub const COLUMNS_MAX: usize = 10_000;
 /// Rows that an import may set aside, whatever its caller asks for.
 pub const BAD_ROWS_MAX: u64 = 100_000;
 
+/// Objects below a prefix that are imported as one dataset.
+pub const OBJECTS_PER_IMPORT_MAX: usize = 10_000;
+
 /// Files of one version: a dataset split by days has at least one a day.
 pub const FILES_PER_VERSION_MAX: usize = 20_000;
 

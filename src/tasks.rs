@@ -49,6 +49,16 @@ where
     task.await.map_err(Error::internal)
 }
 
+/// Lets `future` run to its end while nobody waits for it. Where no tasks run any more, it is dropped.
+pub fn detach<F>(future: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        drop(runtime.spawn(future));
+    }
+}
+
 /// Runs `work` on a thread that may block.
 ///
 /// # Errors

@@ -49,6 +49,16 @@ pub const HOT_COLUMNS: &str = "shirabe_hot_columns_total";
 pub const HOT_COLUMN_BYTES: &str = "shirabe_hot_column_bytes";
 /// Results that were dropped from the cache to make room.
 pub const RESULT_CACHE_EVICTIONS: &str = "shirabe_result_cache_evictions_total";
+/// Requests to S3 by `operation`, each time they are made.
+pub const OBJECT_REQUESTS: &str = "shirabe_object_requests_total";
+/// Requests to S3 that failed, by `operation` and `status`; those that are tried again are among them.
+pub const OBJECT_FAILURES: &str = "shirabe_object_failures_total";
+/// Bytes of objects in S3 by `direction`: `sent`, `received`.
+pub const OBJECT_BYTES: &str = "shirabe_object_bytes_total";
+/// Parts of objects in S3 by `use` of the cache on the disk: `hit`, `miss`.
+pub const OBJECT_CACHE: &str = "shirabe_object_cache_total";
+/// What that cache holds.
+pub const OBJECT_CACHE_BYTES: &str = "shirabe_object_cache_bytes";
 /// Audit records that the store did not take at once.
 pub const AUDIT_WRITE_FAILURES: &str = "shirabe_audit_write_failures_total";
 /// Audit records that wait for the store.
@@ -95,6 +105,11 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (HOT_COLUMNS, Kind::Counter, "files of scans by use of the columns that are kept decoded"),
     (HOT_COLUMN_BYTES, Kind::Gauge, "bytes of columns that are kept decoded"),
     (RESULT_CACHE_EVICTIONS, Kind::Counter, "results dropped from the cache to make room"),
+    (OBJECT_REQUESTS, Kind::Counter, "requests to S3 by operation"),
+    (OBJECT_FAILURES, Kind::Counter, "requests to S3 that failed, by operation and status"),
+    (OBJECT_BYTES, Kind::Counter, "bytes of requests to S3 and of their answers, by direction"),
+    (OBJECT_CACHE, Kind::Counter, "parts of objects in S3 by use of their cache on the disk"),
+    (OBJECT_CACHE_BYTES, Kind::Gauge, "bytes of parts of objects that are kept on the disk"),
     (AUDIT_WRITE_FAILURES, Kind::Counter, "audit records that the store did not take at once"),
     (AUDIT_QUEUED, Kind::Gauge, "audit records that wait for the store"),
     (AUDIT_DROPPED, Kind::Counter, "audit records that are in the log only"),

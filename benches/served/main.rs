@@ -10,6 +10,7 @@
 //! replace   W13  1,000 replacements under load
 //! cancel         from the wish to stop to the end, by kind of operator
 //! overload       ten times more than there is room for
+//! s3             TPC-H with its files in S3, beside a folder; only when it is named, with `--s3 URL`
 //! ```
 //!
 //! `./dev bench served` runs all of them, `./dev bench small` one. Options: `--scale 1` of TPC-H, `--rounds 3`,
@@ -29,6 +30,7 @@ mod overload;
 mod replace;
 mod report;
 mod rows;
+mod s3;
 mod server;
 mod small;
 mod tpch;
@@ -37,12 +39,12 @@ use shirabe_benches::{Outcome, runtime};
 
 use ground::Ground;
 
-const PARTS: [&str; 7] = ["small", "tpch", "export", "herd", "replace", "cancel", "overload"];
+const PARTS: [&str; 8] = ["small", "tpch", "export", "herd", "replace", "cancel", "overload", "s3"];
 
 fn main() -> Outcome<()> {
     let asked: Vec<String> =
         std::env::args().skip(1).filter(|argument| PARTS.contains(&argument.as_str())).collect();
-    let is_asked = |part: &str| asked.is_empty() || asked.iter().any(|name| name == part);
+    let is_asked = |part: &str| (asked.is_empty() && part != "s3") || asked.iter().any(|name| name == part);
     runtime()?.block_on(async {
         let ground = Ground::make().await?;
         let mut failed = Vec::new();
@@ -65,6 +67,7 @@ async fn measure(part: &str, ground: &Ground) -> Outcome<()> {
         "herd" => herd::measure(ground).await,
         "replace" => replace::measure(ground).await,
         "cancel" => cancel::measure(ground).await,
+        "s3" => s3::measure(ground).await,
         _ => overload::measure(ground).await,
     }
 }

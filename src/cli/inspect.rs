@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::failure::Failure;
-use super::import::{ImportOptions, absolute, file_form, readable};
+use super::import::{ImportOptions, absolute, file_form, in_s3, readable};
 use super::out::Out;
 use super::progress::Progress;
 use super::read_options::ReadArgs;
@@ -59,7 +59,7 @@ pub(super) async fn show_file(
 async fn ask(client: &Client, file: &Path, options: &ImportOptions, out: &mut Out) -> Result<Value, Failure> {
     readable(file)?;
     let request = client.request(Method::POST, &["datasets", "inspect"]);
-    let request = if client.shares_disk() {
+    let request = if client.shares_disk() || in_s3(file).is_some() {
         request.json(&json!({ "path": absolute(file)?, "options": options }))
     } else {
         let progress = Progress::start("inspect", out);

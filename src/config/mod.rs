@@ -11,6 +11,7 @@ mod data;
 mod imports;
 mod logs;
 mod metadata;
+mod objects;
 mod queries;
 mod rate_limits;
 mod server;
@@ -21,6 +22,7 @@ pub use data::DataConfig;
 pub use imports::ImportConfig;
 pub use logs::{LogConfig, LogFormat, LogLevel};
 pub use metadata::{DynamoDbConfig, MetadataConfig};
+pub use objects::{ObjectConfig, ObjectStoreKind};
 pub use queries::{QueryConfig, SqlIsolation};
 pub use rate_limits::RateLimitConfig;
 pub use server::{Environment, ServerConfig};
@@ -35,6 +37,7 @@ pub struct Config {
     pub auth: AuthConfig,
     pub data: DataConfig,
     pub metadata: MetadataConfig,
+    pub objects: ObjectConfig,
     pub imports: ImportConfig,
     pub queries: QueryConfig,
     pub rate_limits: RateLimitConfig,
@@ -66,12 +69,13 @@ impl Config {
         let auth = AuthConfig::read(&mut reader, environment);
         let data = DataConfig::read(&mut reader);
         let metadata = MetadataConfig::read(&mut reader);
+        let objects = ObjectConfig::read(&mut reader);
         let imports = ImportConfig::read(&mut reader);
         let queries = QueryConfig::read(&mut reader);
         let rate_limits = RateLimitConfig::read(&mut reader);
         let logs = LogConfig::read(&mut reader);
         let unused = NOT_YET.iter().copied().filter(|name| reader.is_set(name)).collect();
-        let all = (server, auth, data, metadata, imports, queries, rate_limits, logs);
+        let all = (server, auth, data, metadata, objects, imports, queries, rate_limits, logs);
         let problems = reader.into_problems();
         match all {
             (
@@ -79,12 +83,13 @@ impl Config {
                 Some(auth),
                 Some(data),
                 Some(metadata),
+                Some(objects),
                 Some(imports),
                 Some(queries),
                 Some(rate_limits),
                 Some(logs),
             ) if problems.is_empty() => {
-                Ok(Self { server, auth, data, metadata, imports, queries, rate_limits, logs, unused })
+                Ok(Self { server, auth, data, metadata, objects, imports, queries, rate_limits, logs, unused })
             }
             _ => Err(Problems(problems)),
         }
@@ -92,8 +97,8 @@ impl Config {
 }
 
 /// Names of the contract that choose parts which this release does not have. Set, they are named in a
-/// warning: whoever set `S3_ENDPOINT` must not believe that the data is in S3.
-const NOT_YET: &[&str] = &["S3_ENDPOINT", "EXECUTOR_ENDPOINT", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
+/// warning: whoever set `EXECUTOR_ENDPOINT` must not believe that something runs there.
+const NOT_YET: &[&str] = &["S3_BUCKET_STATIC", "EXECUTOR_ENDPOINT", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
 
 /// Every setting there is, in the order of the sections.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
@@ -102,6 +107,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         auth::SETTINGS,
         data::SETTINGS,
         metadata::SETTINGS,
+        objects::SETTINGS,
         imports::SETTINGS,
         queries::SETTINGS,
         rate_limits::SETTINGS,
@@ -162,6 +168,9 @@ mod tests {
         check(&[("CORS_ORIGINS", "https://a.example/path")], "expected origins such as");
         check(&[("TRUSTED_PROXIES", "10.0.0.0/33")], "expected addresses or networks");
         check(&[("QUERY_TIMEOUT_SECONDS", "0")], "expected a whole number, 1 to 86400");
+        check(&[("OBJECT_STORE", "gcs")], "`OBJECT_STORE` is `gcs`: expected `folder` or `s3`");
+        check(&[("S3_ENDPOINT", "here")], "`S3_ENDPOINT` is `here`: expected an address such as");
+        check(&[("S3_BUCKET_DATASETS", "Our Data")], "expected the name of a bucket");
         check(&[("SQL_ISOLATION", "yes")], "`SQL_ISOLATION` is `yes`: expected `off` or `worker`");
 
         #[track_caller]
@@ -190,9 +199,36 @@ mod tests {
 
     #[test]
     fn an_empty_value_is_not_set_and_what_is_not_used_is_told() {
-        let config = read(&[("API_PORT", ""), ("S3_ENDPOINT", "http://localhost:9000")]).unwrap();
+        let config = read(&[("API_PORT", ""), ("S3_BUCKET_STATIC", "bi-static")]).unwrap();
         assert_eq!(config.server.port, 8000);
-        assert_eq!(config.unused, ["S3_ENDPOINT"]);
+        assert_eq!(config.unused, ["S3_BUCKET_STATIC"]);
+    }
+
+    #[test]
+    fn objects_are_in_s3_when_it_is_said_or_implied() {
+        use ObjectStoreKind::{Folder, S3};
+        check(&[], Folder, "bi-datasets");
+        check(&[("S3_BUCKET_DATASETS", "team-data")], S3, "team-data");
+        check(&[("S3_ENDPOINT", "http://127.0.0.1:9000")], S3, "bi-datasets");
+        check(&[("S3_REGION", "us-east-1")], Folder, "bi-datasets");
+        check(&[("OBJECT_STORE", "s3")], S3, "bi-datasets");
+        // Imports from S3, and objects in the folder.
+        check(&[("OBJECT_STORE", "folder"), ("S3_ENDPOINT", "http://127.0.0.1:9000")], Folder, "bi-datasets");
+
+        #[track_caller]
+        fn check(values: &[(&str, &str)], kind: ObjectStoreKind, bucket: &str) {
+            let config = read(values).unwrap().objects;
+            assert_eq!((config.kind, config.bucket.as_str()), (kind, bucket), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn the_keys_of_s3_come_in_pairs_and_are_not_shown() {
+        let config = read(&[("S3_ACCESS_KEY", "me"), ("S3_SECRET_KEY", "my-secret")]).unwrap();
+        assert_eq!(config.objects.keys.as_ref().map(|(key, _)| key.as_str()), Some("me"));
+        assert!(!format!("{config:?}").contains("my-secret"));
+        let problems = read(&[("S3_ACCESS_KEY", "me")]).unwrap_err().to_string();
+        assert!(problems.contains("`S3_SECRET_KEY` is not"), "{problems}");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use blake3::Hasher;
 use futures::TryStreamExt as _;
-use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
+use object_store::{GetOptions, ObjectStore as _, ObjectStoreExt as _};
 use serde::Serialize;
 use std::collections::HashSet;
 
@@ -13,6 +13,9 @@ use crate::catalog::Manifest;
 use crate::catalog::record::{DatasetRecord, VersionRecord};
 use crate::error::Error;
 use crate::storage::{classify, keys};
+
+/// Bytes that are read at a time.
+const PIECE_BYTES: u64 = 8 << 20;
 
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -124,15 +127,30 @@ impl Datasets {
     async fn check_object(&self, key: &str, byte_count: u64, blake3: &str) -> Result<(), Error> {
         let path = Path::from(key);
         let damaged = |reason: String| Error::Damaged { object: key.to_owned(), reason };
-        let found = self.parts.objects.get(&path).await.map_err(|cause| classify(cause, key))?;
-        let (mut hasher, mut length) = (Hasher::new(), 0_u64);
-        let mut bytes = found.into_stream();
-        while let Some(piece) = bytes.try_next().await.map_err(|cause| classify(cause, key))? {
+        let (mut hasher, mut at) = (Hasher::new(), 0_u64);
+        // In pieces: one answer of half a gigabyte would take longer than a bucket is waited for.
+        while at < byte_count {
+            let range = at..byte_count.min(at + PIECE_BYTES);
+            let options = GetOptions { range: Some(range.clone().into()), ..GetOptions::default() };
+            let found = match self.parts.objects.get_opts(&path, options).await {
+                Ok(found) => found,
+                Err(cause) => {
+                    let size = self.parts.objects.head(&path).await.map_or(byte_count, |meta| meta.size);
+                    return Err(match size == byte_count {
+                        true => classify(cause, key),
+                        false => damaged(format!("it has {size} bytes, expected {byte_count}")),
+                    });
+                }
+            };
+            if found.meta.size != byte_count {
+                return Err(damaged(format!("it has {} bytes, expected {byte_count}", found.meta.size)));
+            }
+            let piece = found.bytes().await.map_err(|cause| classify(cause, key))?;
+            if piece.len() as u64 != range.end - range.start {
+                return Err(damaged("it ends too early".to_owned()));
+            }
             hasher.update(&piece);
-            length += piece.len() as u64;
-        }
-        if length != byte_count {
-            return Err(damaged(format!("it has {length} bytes, expected {byte_count}")));
+            at = range.end;
         }
         let hash = hasher.finalize().to_hex();
         if hash.as_str() != blake3 {

@@ -6,9 +6,9 @@
 
 use std::collections::HashSet;
 
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::ObjectMeta;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt as _};
 use serde::Serialize;
 
 use super::service::Datasets;
@@ -27,7 +27,8 @@ pub struct Collected {
     pub versions_expired: u64,
     pub objects_deleted: u64,
     pub bytes_deleted: u64,
-    /// Datasets that were left alone because a manifest cannot be read; `shirabe check` tells more.
+    /// Datasets that were left alone because a manifest cannot be read, of which `shirabe check` tells more, or because
+    /// they are in a bucket and the metadata store does not know them.
     pub skipped: Vec<String>,
 }
 
@@ -41,7 +42,9 @@ impl Datasets {
         authorize(principal, Action::Maintain, &Object::Service)?;
         let mut report = Collected { dry_run, ..Collected::default() };
         let now = self.now();
-        let mut waiting = self.recently_expired(now).await?;
+        let expired = self.all_expired(now.plus_seconds(1)).await?;
+        let deleted: HashSet<&str> = expired.iter().map(|version| version.dataset_id.as_str()).collect();
+        let mut waiting = self.recently_expired(&expired, now);
         waiting.extend(self.parts.in_flight.labels());
         let mut unnamed = self.datasets_in_storage().await?;
         for record in self.all_records().await? {
@@ -56,6 +59,16 @@ impl Datasets {
             }
         }
         for id in unnamed {
+            // Of a dataset that was published, deleted datasets tell. One that is unknown is somebody else's, or of
+            // a database that was lost, and a bucket does not say whose it is.
+            if self.parts.settings.objects_are_shared
+                && !deleted.contains(id.as_str())
+                && self.was_published(&id).await?
+            {
+                tracing::warn!(dataset.id = %id, "left alone: the metadata store does not know it");
+                report.skipped.push(id);
+                continue;
+            }
             self.sweep(&id, &HashSet::new(), &waiting, now, &mut report).await?;
         }
         if !dry_run {
@@ -119,6 +132,7 @@ impl Datasets {
         let objects: Vec<ObjectMeta> =
             objects.try_collect().await.map_err(|cause| classify(cause, prefix.as_ref()))?;
         let old = now.plus_seconds(-self.parts.settings.grace_seconds);
+        let mut leftover = Vec::new();
         for object in objects {
             let key = object.location.as_ref();
             let young = object.last_modified.timestamp_micros() > old.micros();
@@ -128,20 +142,29 @@ impl Datasets {
             }
             report.objects_deleted += 1;
             report.bytes_deleted += object.size;
-            if !report.dry_run {
-                let deleted = self.parts.objects.delete(&object.location).await;
-                deleted.map_err(|cause| classify(cause, key))?;
-            }
+            leftover.push(Ok(object.location));
+        }
+        if !report.dry_run {
+            // Together: a bucket takes a thousand keys in one request.
+            let deleted = self.parts.objects.delete_stream(stream::iter(leftover).boxed());
+            let each = deleted.try_for_each(|_| std::future::ready(Ok(())));
+            each.await.map_err(|cause| classify(cause, prefix.as_ref()))?;
         }
         Ok(())
     }
 
+    /// Whether a manifest of the dataset was ever stored.
+    async fn was_published(&self, dataset: &str) -> Result<bool, Error> {
+        let prefix = keys::manifests(dataset);
+        let first = self.parts.objects.list(Some(&prefix)).next().await;
+        Ok(first.transpose().map_err(|cause| classify(cause, prefix.as_ref()))?.is_some())
+    }
+
     /// Labels of versions that expired less than the grace period ago: somebody may still read them.
-    async fn recently_expired(&self, now: Timestamp) -> Result<HashSet<String>, Error> {
+    fn recently_expired(&self, expired: &[ExpiredVersion], now: Timestamp) -> HashSet<String> {
         let old = now.plus_seconds(-self.parts.settings.grace_seconds);
-        let expired = self.all_expired(now.plus_seconds(1)).await?;
-        let recent = expired.into_iter().filter(|version| version.expired_at > old);
-        Ok(recent.map(|version| version.label).collect())
+        let recent = expired.iter().filter(|version| version.expired_at > old);
+        recent.map(|version| version.label.clone()).collect()
     }
 
     /// Forgets versions whose grace period is over; their files were swept in this run.

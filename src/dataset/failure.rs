@@ -35,6 +35,10 @@ pub(super) fn of_file(error: &DecodeError) -> Error {
 
 fn of_io(cause: &std::io::Error, message: String) -> Error {
     use std::io::ErrorKind as Io;
+    // What could not be had from elsewhere is told in words of ours already.
+    if let Some(ours) = cause.get_ref().and_then(|cause| cause.downcast_ref::<Error>()) {
+        return ours.again();
+    }
     match cause.kind() {
         Io::NotFound | Io::PermissionDenied | Io::IsADirectory | Io::NotADirectory => {
             Error::Invalid { message, details: json!({ "field": "file" }) }

@@ -1,6 +1,5 @@
 //! Imports: from a file to a published version.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -13,6 +12,8 @@ use super::publish::{Candidate, Draft, Place, columns};
 use super::quarantine;
 use super::rows::{self, Pass, Reading};
 use super::service::{Caller, Datasets, Flight, check_description};
+pub use super::source::InputFile;
+use super::source::Opened;
 use super::write::{self, Layout, Sizes, Target};
 use crate::auth::{Action, Object, authorize};
 use crate::catalog::manifest::DataFile;
@@ -28,17 +29,6 @@ use crate::write_steps::write_step;
 /// Times that an import starts over because the first rows misled it: once for the encoding, once for
 /// the types, and once more when new columns follow from that.
 const ATTEMPTS_MAX: usize = 4;
-
-/// A file to import.
-#[derive(Debug, Clone)]
-pub struct InputFile {
-    /// Where its bytes are now.
-    pub location: PathBuf,
-    /// What its user calls it; its extension helps to tell the format.
-    pub name: String,
-    /// Set when the file stays where it is, so that a re-import can read it again.
-    pub stays: bool,
-}
 
 /// How a file is to be read and laid out. What is `None` was not said.
 #[derive(Debug, Clone, Default)]
@@ -131,7 +121,15 @@ impl Datasets {
     /// # Errors
     /// `Invalid` for what cannot be read, naming the place.
     pub async fn inspect(&self, file: &InputFile, options: &ReadOptions) -> Result<Inspection, Error> {
-        let (source, options) = (source_of(file), options.clone());
+        self.inspect_opened(&self.parts.sources.open(file).await?, options).await
+    }
+
+    pub(super) async fn inspect_opened(
+        &self,
+        file: &Opened,
+        options: &ReadOptions,
+    ) -> Result<Inspection, Error> {
+        let (source, options) = (file.source.clone(), options.clone());
         let limits = self.parts.settings.decode.clone();
         tasks::blocking(move || {
             decode::inspect(&source, &options, &limits).map_err(|error| failure::of_file(&error))
@@ -157,12 +155,13 @@ impl Datasets {
         self.name_is_free(&name).await?;
 
         progress.enter(Stage::Inspecting);
-        let inspection = self.inspect(&new.file, &new.options.read).await?;
+        let file = self.parts.sources.open(&new.file).await?;
+        let inspection = self.inspect_opened(&file, &new.options.read).await?;
         let id = DatasetId::random();
-        let landed = self.land(&id, 1, &new.file, &new.options, inspection, &progress).await?;
+        let landed = self.land(&id, 1, &file, &new.options, inspection, &progress).await?;
         progress.enter(Stage::Publishing);
         let warnings = landed.warnings.clone();
-        let candidate = self.candidate(&id, &new.file, &new.options, landed).await?;
+        let candidate = self.candidate(&id, &file.file, &new.options, landed).await?;
         let owner_id = caller.principal.user_id.clone();
         let place = Place::New(Draft { id, name, description, owner_id });
         let record = self.publish(caller, place, candidate).await?;
@@ -184,7 +183,7 @@ impl Datasets {
         &self,
         id: &DatasetId,
         number: u64,
-        file: &InputFile,
+        file: &Opened,
         options: &ImportOptions,
         inspection: Inspection,
         progress: &Arc<Progress>,
@@ -226,14 +225,14 @@ impl Datasets {
     /// `typed` is the schema of a file that brings one.
     pub(super) fn reading(
         &self,
-        file: &InputFile,
+        file: &Opened,
         contract: Contract,
         typed: &SchemaRef,
         bad_rows_max: u64,
     ) -> Reading {
         Reading {
             schema: if contract.format.is_typed() { Arc::clone(typed) } else { contract.schema() },
-            source: source_of(file),
+            source: file.source.clone(),
             contract,
             limits: self.parts.settings.decode.clone(),
             threads: self.parts.settings.threads,
@@ -263,13 +262,13 @@ impl Datasets {
     /// The contract after a value did not fit it.
     async fn refit(
         &self,
-        file: &InputFile,
+        file: &Opened,
         options: &ImportOptions,
         contract: Contract,
         misfit: &Misfit,
         warnings: &mut Vec<String>,
     ) -> Result<Contract, Error> {
-        let (source, limits) = (source_of(file), self.parts.settings.decode.clone());
+        let (source, limits) = (file.source.clone(), self.parts.settings.decode.clone());
         if let Misfit::Encoding { offset, .. } = *misfit {
             let read = options.read.clone();
             let again = tasks::blocking(move || {
@@ -284,8 +283,8 @@ impl Datasets {
     }
 
     /// The contract with types that hold for the whole file.
-    pub(super) async fn infer_all(&self, file: &InputFile, contract: Contract) -> Result<Contract, Error> {
-        let (source, limits) = (source_of(file), self.parts.settings.decode.clone());
+    pub(super) async fn infer_all(&self, file: &Opened, contract: Contract) -> Result<Contract, Error> {
+        let (source, limits) = (file.source.clone(), self.parts.settings.decode.clone());
         let threads = self.parts.settings.threads;
         tasks::blocking(move || {
             decode::infer_all(&source, &contract, &limits, threads).map_err(|error| failure::of_file(&error))
@@ -305,9 +304,9 @@ impl Datasets {
         let kept = quarantine::write(&self.parts.objects, id, &landed.label, &landed.bad_rows).await?;
         write_step!("import.quarantine_stored");
         let source = Source {
-            kind: kind_of(&landed.contract).to_owned(),
+            kind: kind_of(file, &landed.contract).to_owned(),
             file_name: file.name.clone(),
-            path: file.stays.then(|| file.location.to_string_lossy().into_owned()),
+            path: file.kept_path(),
         };
         let read_contract = ReadContract {
             options: kept_options(&options.read, &landed.contract),
@@ -331,15 +330,13 @@ impl Datasets {
     }
 }
 
-fn source_of(file: &InputFile) -> decode::Source {
-    decode::Source::File { path: file.location.clone(), name: file.name.clone() }
-}
-
 /// The contract's word for where rows came from.
-fn kind_of(contract: &Contract) -> &'static str {
-    match contract.format {
-        decode::Format::Csv => "local_csv",
-        _ => "local_file",
+fn kind_of(file: &InputFile, contract: &Contract) -> &'static str {
+    match (contract.format, file.is_in_s3()) {
+        (decode::Format::Csv, false) => "local_csv",
+        (decode::Format::Csv, true) => "s3_csv",
+        (_, false) => "local_file",
+        (_, true) => "s3_file",
     }
 }
 

@@ -1,9 +1,9 @@
 //! Datasets: from a file somebody has to an immutable version that everybody can query.
 //!
 //! ```text
-//!  file ─▶ decode ─▶ rows ─▶ engine::sort ─▶ write ─▶ publish ─▶ a new current version
-//!          what is   parsed   when asked     Parquet,  manifest,     │
-//!          it?       in order                hashed    one commit    ▼
+//!  source ─▶ decode ─▶ rows ─▶ engine::sort ─▶ write ─▶ publish ─▶ a new current version
+//!  file, S3   what is   parsed   when asked     Parquet,  manifest,     │
+//!            it?       in order                hashed    one commit    ▼
 //!                                                        versions, look, profile, reimport
 //!                                                        collect (what nothing names), check
 //! ```
@@ -27,6 +27,7 @@ pub mod reimport;
 mod rows;
 pub mod schema_change;
 mod service;
+pub mod source;
 pub mod versions;
 pub mod write;
 

@@ -1,6 +1,5 @@
 //! Re-imports: the same dataset from a newer file, with a look at what would change before it changes.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -13,6 +12,7 @@ use super::publish::Place;
 use super::rows::{self, Pass};
 use super::schema_change::{SchemaChange, between, reads_as};
 use super::service::{Caller, Datasets};
+use super::source::Opened;
 use crate::auth::Action;
 use crate::catalog::Manifest;
 use crate::catalog::manifest::{Column, type_name};
@@ -56,7 +56,7 @@ struct Before {
     manifest: Arc<Manifest>,
     /// The last import's contract, now of what is expected.
     kept: Contract,
-    file: InputFile,
+    file: Opened,
     options: ImportOptions,
 }
 
@@ -110,7 +110,7 @@ impl Datasets {
         };
         progress.enter(Stage::Publishing);
         let warnings = landed.warnings.clone();
-        let candidate = self.candidate(id, &before.file, &before.options, landed).await?;
+        let candidate = self.candidate(id, &before.file.file, &before.options, landed).await?;
         let record = self.publish(caller, Place::Next(Box::new(before.record)), candidate).await?;
         Ok(Reimported::Completed(Box::new(Imported { record, warnings })))
     }
@@ -158,13 +158,14 @@ impl Datasets {
             bad_rows_max: Some(kept.bad_rows_max),
         });
         options.check()?;
+        let file = self.parts.sources.open(&file).await?;
         Ok(Before { record, manifest, kept: kept.found.kept(), file, options })
     }
 
     /// Compares columns. With the names of the last import, text is read with its types, but for those
     /// that are named: whether a value fits its kept type is seen when it is read.
     async fn fit(&self, before: &Before) -> Result<Fit, Error> {
-        let inspection = self.inspect(&before.file, &before.options.read).await?;
+        let inspection = self.inspect_opened(&before.file, &before.options.read).await?;
         let old = &before.manifest.columns;
         if inspection.contract.format.is_typed() {
             let changes = between(old, &columns_of(&inspection.schema));
@@ -196,7 +197,7 @@ impl Datasets {
         if !matches!(error, Error::Invalid { .. }) {
             return Err(error);
         }
-        let inspection = self.inspect(&before.file, &before.options.read).await?;
+        let inspection = self.inspect_opened(&before.file, &before.options.read).await?;
         if inspection.contract.format.is_typed() {
             return Err(error);
         }
@@ -257,11 +258,7 @@ fn recorded_source(record: &DatasetRecord) -> Result<InputFile, Error> {
         );
         return Err(Error::invalid_field("file", message));
     };
-    let location = PathBuf::from(path);
-    if !location.is_file() {
-        return Err(Error::invalid_field("file", format!("the source `{path}` is gone")));
-    }
-    Ok(InputFile { location, name: record.source.file_name.clone(), stays: true })
+    InputFile::from_kept(path, &record.source.file_name)
 }
 
 fn columns_of(schema: &SchemaRef) -> Vec<Column> {

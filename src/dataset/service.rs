@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::ObjectStore;
 
+use super::source::Sources;
 use crate::auth::{Action, Object, Principal, authorize};
 use crate::catalog::name::{NameKey, check_name};
 use crate::catalog::record::{AuditEvent, AuditRecord, DatasetRecord};
@@ -25,6 +26,8 @@ pub struct Settings {
     pub versions_kept: usize,
     /// How long files stay after nothing names them any more.
     pub grace_seconds: i64,
+    /// Whether others may keep objects in the same place: the collector then leaves alone what it does not know.
+    pub objects_are_shared: bool,
     pub decode: DecodeLimits,
 }
 
@@ -48,6 +51,7 @@ pub(super) struct Parts {
     pub(super) engine: Engine,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) settings: Settings,
+    pub(super) sources: Sources,
     pub(super) in_flight: InFlight,
 }
 
@@ -107,9 +111,10 @@ impl Datasets {
         engine: Engine,
         clock: Arc<dyn Clock>,
         settings: Settings,
+        sources: Sources,
     ) -> Self {
         let in_flight = InFlight::default();
-        Self { parts: Arc::new(Parts { stores, objects, engine, clock, settings, in_flight }) }
+        Self { parts: Arc::new(Parts { stores, objects, engine, clock, settings, sources, in_flight }) }
     }
 
     /// What an operator set.

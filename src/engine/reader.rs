@@ -181,7 +181,10 @@ impl CheckedReader {
     /// Why the store did not give bytes that the manifest says are there. Stores have many words for a
     /// range beyond the end, so the size is asked for.
     async fn unreadable(&self, cause: object_store::Error) -> Error {
-        let wrong_size = self.wrong_size().await;
+        let wrong_size = match storage::may_be_about_size(&cause) {
+            true => self.wrong_size().await,
+            false => None,
+        };
         wrong_size.unwrap_or_else(|| storage::classify(cause, self.file.path().as_ref()))
     }
 

@@ -11,7 +11,6 @@ use arrow::datatypes::SchemaRef;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
-use object_store::ObjectStore;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -45,13 +44,13 @@ enum Event {
 /// What is wrong with it, up to its first rows.
 pub(super) async fn begin(
     pool: Arc<Pool>,
-    objects: Arc<dyn ObjectStore>,
+    granted: Granted,
     spec: QuerySpec,
 ) -> Result<(SchemaRef, Batches)> {
     let (send, mut events) = mpsc::channel(BATCHES_AHEAD);
     let lease = pool.lease().await?;
     // On its own, because stopping a worker takes longer than whoever stops reading waits.
-    drop(tasks::spawn(converse(lease, objects, spec, send)).detach());
+    drop(tasks::spawn(converse(lease, granted, spec, send)).detach());
     match events.recv().await {
         Some(Event::Columns(schema)) => Ok((schema, rows(events))),
         Some(Event::Failed(error)) => Err(error),
@@ -76,8 +75,8 @@ fn rows(events: mpsc::Receiver<Event>) -> Batches {
     rows.boxed()
 }
 
-async fn converse(lease: Lease, objects: Arc<dyn ObjectStore>, spec: QuerySpec, events: mpsc::Sender<Event>) {
-    let granted = Arc::new(Granted::new(objects, &spec));
+async fn converse(lease: Lease, granted: Granted, spec: QuerySpec, events: mpsc::Sender<Event>) {
+    let granted = Arc::new(granted);
     let mut talk = Talk {
         lease,
         granted,

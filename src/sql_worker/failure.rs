@@ -35,6 +35,7 @@ pub(super) enum Failure {
         object: String,
         reason: String,
     },
+    Archived(String),
     /// For the log of the service.
     Internal(String),
 }
@@ -58,6 +59,7 @@ impl From<Error> for Failure {
             }
             Error::StorageFull(object) => Self::StorageFull(object),
             Error::Damaged { object, reason } => Self::Damaged { object, reason },
+            Error::Archived(object) => Self::Archived(object),
             Error::Internal(cause) => Self::Internal(cause.to_string()),
             // Nothing that runs a spec makes these.
             other @ (Error::Unauthenticated(_)
@@ -90,6 +92,7 @@ impl From<Failure> for Error {
             }
             Failure::StorageFull(object) => Self::StorageFull(object),
             Failure::Damaged { object, reason } => Self::Damaged { object, reason },
+            Failure::Archived(object) => Self::Archived(object),
             Failure::Internal(cause) => Self::internal(cause),
         }
     }
@@ -115,6 +118,7 @@ mod tests {
         check(|| Error::Unavailable { message: text(), cause: Some("why".into()) });
         check(|| Error::StorageFull(text()));
         check(|| Error::Damaged { object: text(), reason: text() });
+        check(|| Error::Archived(text()));
         check(|| Error::internal("why"));
 
         #[track_caller]

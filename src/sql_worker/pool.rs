@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::begin::Begin;
 use super::conversation;
+use super::granted::Granted;
 use super::worker::Worker;
 use crate::engine::{Batches, EngineConfig, Isolation, QuerySpec};
 use crate::error::{Error, Result};
@@ -37,6 +38,8 @@ pub struct WorkerSettings {
     pub batch_rows: usize,
     pub footer_cache_bytes_max: usize,
     pub time_zone: String,
+    /// Whether objects are files, of which a worker gets descriptors; else the service reads for it.
+    pub objects_are_files: bool,
 }
 
 impl WorkerSettings {
@@ -55,6 +58,7 @@ impl WorkerSettings {
             batch_rows: config.batch_rows,
             footer_cache_bytes_max: config.footer_cache_bytes_max / workers,
             time_zone: config.time_zone.clone(),
+            objects_are_files: true,
         }
     }
 
@@ -144,7 +148,9 @@ impl SqlWorkers {
 #[async_trait]
 impl Isolation for SqlWorkers {
     async fn run(&self, spec: QuerySpec) -> Result<(SchemaRef, Batches)> {
-        conversation::begin(Arc::clone(&self.0), Arc::clone(&self.0.objects), spec).await
+        let Pool { settings, objects, .. } = &*self.0;
+        let granted = Granted::new(Arc::clone(objects), settings.objects_are_files, &spec);
+        conversation::begin(Arc::clone(&self.0), granted, spec).await
     }
 }
 

@@ -46,6 +46,12 @@ pub fn manifest(id: &DatasetId, label: &str) -> Path {
     Path::from_iter([ROOT, id.as_str(), "versions", &format!("{label}.json")])
 }
 
+/// Below it lie the manifests of a dataset, by its id as a folder is called.
+#[must_use]
+pub fn manifests(id: &str) -> Path {
+    Path::from_iter([ROOT, id, "versions"])
+}
+
 /// The rows set aside while a version was imported.
 #[must_use]
 pub fn quarantine(id: &DatasetId, label: &str) -> Path {

@@ -2,23 +2,30 @@
 //!
 //! Why: the same keys and the same interface ([`ObjectStore`]) serve a folder and a bucket, so every
 //! reader and writer speaks to one thing, and a test can put a failing store between. What this stage
-//! adds is durability (a folder that syncs), hashes while writing, and errors in our words. It must not
+//! adds is durability (a folder that syncs), buckets with credentials, hashes while writing, and errors in our words. It must not
 //! know what the bytes mean, nor who may see them.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions};
 
 use crate::error::Error;
 
+mod classify;
 pub mod durable_local;
 mod folders;
 pub mod keys;
+mod place;
+mod s3;
 mod upload;
 
+pub use classify::{Reason, classify, may_be_about_size, reason};
 pub use durable_local::DurableLocal;
+pub use place::{Objects, ObjectsPlace};
+pub use s3::{Bucket, ImportBuckets, S3, S3Settings, SourceBuckets};
 pub use upload::{Upload, Written};
 
 /// Writes a small object whole, durably. Never replaces one: keys are unique.
@@ -28,8 +35,24 @@ pub use upload::{Upload, Written};
 pub async fn put_new(store: &Arc<dyn ObjectStore>, key: &Path, bytes: Bytes) -> Result<Written, Error> {
     let written = Written { byte_count: bytes.len() as u64, blake3: hash(&bytes) };
     let options = PutOptions::from(PutMode::Create);
-    store.put_opts(key, bytes.into(), options).await.map_err(|cause| classify(cause, key.as_ref()))?;
-    Ok(written)
+    let Err(cause) = store.put_opts(key, bytes.into(), options).await else { return Ok(written) };
+    // An answer may be lost after the object was stored, and a request that is tried again then finds its own
+    // object there. What is there tells.
+    match get_checked(store, key, &written.blake3).await {
+        Ok(_) => Ok(written),
+        Err(_) if reason(&cause) == Reason::Precondition => Err(Error::internal(cause)),
+        Err(_) => Err(classify(cause, key.as_ref())),
+    }
+}
+
+/// Asks the store for anything, so that one that cannot be used is told of before it is needed.
+///
+/// # Errors
+/// `Unavailable`, with what is wrong.
+pub async fn probe(store: &Arc<dyn ObjectStore>) -> Result<(), Error> {
+    let root = Path::from(keys::ROOT);
+    let first = store.list(Some(&root)).next().await;
+    first.transpose().map(drop).map_err(|cause| classify(cause, keys::ROOT))
 }
 
 /// Reads a small object whole and checks it against its hash.
@@ -53,34 +76,6 @@ pub fn hash(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
-/// An object store's error in our words; `object` is what was being read or written.
-#[must_use]
-pub fn classify(error: object_store::Error, object: &str) -> Error {
-    use std::io::ErrorKind as Io;
-    if let object_store::Error::NotFound { .. } = error {
-        return Error::Damaged { object: object.to_owned(), reason: "it is missing".to_owned() };
-    }
-    match io_kind(&error) {
-        Some(Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge) => Error::StorageFull(object.to_owned()),
-        _ => Error::Unavailable {
-            message: "the object store cannot be read or written".to_owned(),
-            cause: Some(Box::new(error)),
-        },
-    }
-}
-
-/// The kind of the first I/O error in the chain of causes.
-fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return Some(io.kind());
-        }
-        next = error.source();
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,12 +94,5 @@ mod tests {
         assert!(matches!(wrong, Error::Damaged { .. }), "{wrong}");
         let missing = get_checked(&store, &Path::from("datasets/none"), &written.blake3).await.unwrap_err();
         assert!(missing.to_string().contains("missing"), "{missing}");
-    }
-
-    #[test]
-    fn a_full_disk_is_found_in_the_chain() {
-        let io = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        let error = object_store::Error::Generic { store: "folder", source: Box::new(io) };
-        assert!(matches!(classify(error, "x"), Error::StorageFull(_)));
     }
 }

@@ -25,6 +25,7 @@ pub struct Written {
 /// it never was.
 #[derive(Debug)]
 pub struct Upload {
+    store: Arc<dyn ObjectStore>,
     key: Path,
     upload: Box<dyn MultipartUpload>,
     pending: BytesMut,
@@ -41,7 +42,7 @@ impl Upload {
     pub async fn start(store: &Arc<dyn ObjectStore>, key: Path) -> Result<Self, Error> {
         let upload = store.put_multipart(&key).await.map_err(|cause| classify(cause, key.as_ref()))?;
         let (pending, hasher, summer) = Default::default();
-        Ok(Self { key, upload, pending, hasher, summer, byte_count: 0 })
+        Ok(Self { store: Arc::clone(store), key, upload, pending, hasher, summer, byte_count: 0 })
     }
 
     /// Where it will appear.
@@ -76,9 +77,22 @@ impl Upload {
         if !rest.is_empty() {
             self.put_part(rest).await?;
         }
-        self.upload.complete().await.map_err(|cause| classify(cause, self.key.as_ref()))?;
+        if let Err(cause) = self.upload.complete().await {
+            self.settle(cause).await?;
+        }
         let blake3 = self.hasher.finalize().to_hex().to_string();
         Ok((Written { byte_count: self.byte_count, blake3 }, self.summer.finish()))
+    }
+
+    /// The answer to the last request may be lost after the object has appeared. Nobody else writes to its key,
+    /// and parts are checked as they arrive: if it is there with its size, it is this one.
+    async fn settle(&mut self, cause: object_store::Error) -> Result<(), Error> {
+        let there = self.store.head(&self.key).await;
+        if there.is_ok_and(|there| there.size == self.byte_count) {
+            return Ok(());
+        }
+        let _ = self.upload.abort().await;
+        Err(classify(cause, self.key.as_ref()))
     }
 
     async fn put_part(&mut self, part: Bytes) -> Result<(), Error> {

@@ -17,6 +17,8 @@ mod functions;
 mod encodings;
 // What every route answers, one file for each file of src/server/http.
 mod http;
+// Objects and imports in S3, on a real server.
+mod s3;
 // What SQL answers, record by record: the files of tests/slt, through the engine and through HTTP.
 mod slt;
 // Statements in processes of their own.

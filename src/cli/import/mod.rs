@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use send::Cargo;
-pub(super) use send::{absolute, file_form, readable, unreadable};
+pub(super) use send::{absolute, file_form, in_s3, readable, unreadable};
 
 use super::client::Client;
 use super::failure::Failure;
@@ -25,7 +25,8 @@ use crate::file_name::{self, ENDINGS};
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// Files, or folders of which every supported file becomes a dataset
+    /// Files, folders of which every supported file becomes a dataset, or s3://bucket/key, where a key that ends in
+    /// / stands for all below it, as one dataset
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// Name of the dataset; by default the file's, without its endings
@@ -162,6 +163,10 @@ fn summarise(cargo: Cargo<'_>, result: &Value, out: &mut Out) -> Result<(), Fail
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in paths {
+        if in_s3(path).is_some() {
+            files.push(path.clone());
+            continue;
+        }
         let failed = |cause: std::io::Error| unreadable(path, &cause);
         if std::fs::metadata(path).map_err(failed)?.is_file() {
             files.push(path.clone());
@@ -210,5 +215,7 @@ mod tests {
         let failure = files(&[empty.path().to_owned()]).unwrap_err();
         assert!(failure.to_string().contains("holds no file"), "{failure}");
         assert!(files(&[PathBuf::from("/nowhere/a.csv")]).is_err());
+        let there = PathBuf::from("s3://sales/2024/");
+        assert_eq!(files(std::slice::from_ref(&there)).unwrap(), [there], "the server knows what is there");
     }
 }

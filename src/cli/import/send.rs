@@ -55,7 +55,11 @@ pub(super) async fn import(
     let title = cargo.title();
     let there = if replace { find_any(client, &title).await? } else { None };
     let progress = Progress::start(&title, out);
-    let request = match (there, client.shares_disk()) {
+    let here = client.shares_disk() || in_s3(cargo.file).is_some();
+    let request = match (there, here) {
+        (None, true) if in_s3(cargo.file).is_some() => {
+            client.request(Method::POST, &["datasets", "s3-import"]).json(&s3_body(cargo)?)
+        }
         (Some(id), true) => {
             let body = json!({ "path": absolute(cargo.file)?, "options": cargo.options });
             client.request(Method::POST, &["datasets", &id, "reimport"]).json(&body)
@@ -106,7 +110,7 @@ pub(super) async fn dry_run(
     let title = cargo.title();
     let Some(id) = find_any(client, &title).await? else { return Ok(None) };
     let request = client.request(Method::POST, &["datasets", &id, "reimport", "dry-run"]);
-    let request = if client.shares_disk() {
+    let request = if client.shares_disk() || in_s3(cargo.file).is_some() {
         request.json(&json!({ "path": absolute(cargo.file)?, "options": cargo.options }))
     } else {
         let progress = Progress::start(&title, out);
@@ -136,8 +140,29 @@ pub(in crate::cli) async fn file_form(
     Ok(Form::new().text("options", options).part("file", part.file_name(file_name.unwrap_or_default())))
 }
 
+/// The bucket and the key of what is in S3, which the server reads itself.
+pub(in crate::cli) fn in_s3(file: &Path) -> Option<(&str, &str)> {
+    let rest = file.to_str()?.strip_prefix("s3://")?;
+    Some(rest.split_once('/').unwrap_or((rest, "")))
+}
+
+fn s3_body(cargo: Cargo<'_>) -> Result<Value, Failure> {
+    let (bucket, key) = in_s3(cargo.file).unwrap_or_default();
+    let mut body = serde_json::to_value(cargo.options)
+        .map_err(|cause| Failure::Usage(format!("the options cannot be sent: {cause}")))?;
+    body["s3_bucket"] = bucket.into();
+    body["s3_key"] = key.into();
+    if let Some(name) = cargo.name {
+        body["name"] = name.into();
+    }
+    Ok(body)
+}
+
 /// The path as the server needs it, whose working folder is another.
 pub(in crate::cli) fn absolute(file: &Path) -> Result<String, Failure> {
+    if let (Some(address), Some(_)) = (file.to_str(), in_s3(file)) {
+        return Ok(address.to_owned());
+    }
     // Links stay: a dataset is named after the link, and reads again what it points to then.
     let path = std::path::absolute(file).map_err(|cause| unreadable(file, &cause))?;
     path.into_os_string().into_string().map_err(|path| {
@@ -147,6 +172,9 @@ pub(in crate::cli) fn absolute(file: &Path) -> Result<String, Failure> {
 
 /// Tells of a file that is not there before a server is asked for it.
 pub(in crate::cli) fn readable(path: &Path) -> Result<(), Failure> {
+    if in_s3(path).is_some() {
+        return Ok(());
+    }
     match std::fs::File::open(path).and_then(|file| file.metadata()) {
         Ok(there) if there.is_dir() => {
             Err(Failure::File(format!("`{}` is a folder: name a file", path.display())))

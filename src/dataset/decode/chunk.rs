@@ -23,6 +23,8 @@ pub(super) enum Body {
     Text {
         piece: Piece,
         faults: Vec<(u64, u64)>,
+        /// Set when it is one of several, so that a wrong row is found.
+        file: Option<String>,
     },
     /// Rows of a sheet.
     Cells {
@@ -74,6 +76,10 @@ pub(super) struct Split {
 impl Chunk {
     /// Converts the chunk by a plan made from the contract it was opened with.
     pub fn parse(self, plan: &Plan) -> Result<Parsed, DecodeError> {
+        let file = match &self.0 {
+            Body::Text { file, .. } => file.clone(),
+            Body::Cells { .. } | Body::Typed(_) => None,
+        };
         let split = match self.0 {
             Body::Typed(batch) => return Ok(Parsed { batch, bad_rows: Vec::new(), misfits: Vec::new() }),
             body => Self(body).split(plan),
@@ -88,6 +94,9 @@ impl Chunk {
         let mut bad_rows = split.bad;
         bad_rows.extend(converted.bad);
         bad_rows.sort_by_key(|row| row.line);
+        if let Some(file) = file {
+            bad_rows.iter_mut().for_each(|row| row.reason.push_str(&format!(" (in `{file}`)")));
+        }
         let mut misfits = split.misfits;
         misfits.extend(converted.misfits);
         Ok(Parsed { batch: converted.batch, bad_rows, misfits })
@@ -98,7 +107,7 @@ impl Chunk {
         match self.0 {
             Body::Typed(_) => Split::default(),
             Body::Cells { cells, bad } => Split { cells, bad, misfits: Vec::new() },
-            Body::Text { piece, faults } => {
+            Body::Text { piece, faults, .. } => {
                 let texts = decode(piece, &faults, plan);
                 if plan.format == Format::Ndjson {
                     ndjson::split(texts, plan)

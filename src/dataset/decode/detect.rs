@@ -61,6 +61,11 @@ pub(super) fn sample(
     Ok(Sample { format, compression, bytes, at_end })
 }
 
+/// Whether a file that begins with `head` is read here and there, not front to back.
+pub fn needs_file(head: &[u8]) -> bool {
+    by_magic(head).1.is_some()
+}
+
 fn by_magic(head: &[u8]) -> (Compression, Option<Format>) {
     let plain = |format| (Compression::None, Some(format));
     match head {

@@ -221,10 +221,18 @@ fn encoding_at(
     limits: &DecodeLimits,
     offset: u64,
 ) -> Result<Option<TextEncoding>, DecodeError> {
-    // From a little before: an odd byte alone says nothing.
-    let (bytes, at_end) = detect::read_at(source, sample.compression, limits, offset.saturating_sub(4096))?;
-    let start = memchr::memchr(b'\n', &bytes).map_or(0, |line_end| line_end + 1);
-    Ok(super::encoding::find(&bytes[start..], at_end))
+    for part in source.parts() {
+        // From a little before: an odd byte alone says nothing.
+        let (bytes, at_end) = detect::read_at(part, sample.compression, limits, offset.saturating_sub(4096))?;
+        let start = memchr::memchr(b'\n', &bytes).map_or(0, |line_end| line_end + 1);
+        let text = &bytes[start..];
+        // In a series, the file in which it failed is the one that is no UTF-8 there.
+        if matches!(source, Source::Series { .. }) && TextEncoding::Utf8.first_fault(text, at_end).is_none() {
+            continue;
+        }
+        return Ok(super::encoding::find(text, at_end));
+    }
+    Ok(None)
 }
 
 fn name_columns(
@@ -355,7 +363,7 @@ fn all_keys(
     let mut found = BTreeMap::new();
     for _ in 0..chunks.unwrap_or(usize::MAX) {
         let Some(chunk) = reader.next_chunk()? else { break };
-        if let Body::Text { piece, faults } = chunk.0 {
+        if let Body::Text { piece, faults, .. } = chunk.0 {
             ndjson::keys(&super::chunk::decode(piece, &faults, &plan), &mut found);
         }
         if found.len() > limits.columns {

@@ -166,6 +166,10 @@ impl Input {
         Ok(match source {
             Source::File { path, .. } => Self::File(File::open(path)?),
             Source::Bytes { bytes, .. } => Self::Bytes(bytes.clone()),
+            // Whoever opens a source that is elsewhere puts such a file on the disk first.
+            Source::Remote(_) | Source::Series { .. } => {
+                return Err(ParquetError::General("it is read from a file on the disk only".to_owned()));
+            }
         })
     }
 }

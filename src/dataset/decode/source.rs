@@ -1,6 +1,7 @@
 //! The file to read, and its bytes as text: counted, decompressed, bounded, without a byte order mark.
 
 use std::{
+    fmt,
     fs::File,
     io::{self, BufReader, Cursor, Read, Seek},
     path::PathBuf,
@@ -32,17 +33,33 @@ pub enum Source {
         name: String,
         bytes: Bytes,
     },
+    Remote(Arc<dyn RemoteFile>),
+    /// Files of one text format that follow each other, each with the same header.
+    Series {
+        name: String,
+        /// At least one.
+        parts: Arc<[Source]>,
+    },
+}
+
+/// A file that is elsewhere and comes in pieces.
+pub trait RemoteFile: fmt::Debug + Send + Sync {
+    fn name(&self) -> &str;
+    fn byte_count(&self) -> u64;
+    /// A reader that blocks. Its errors may hold one of ours, which then is the one to tell.
+    fn open(&self) -> Box<dyn ReadSeek>;
 }
 
 /// Bytes that can be read from any place; what readers of Parquet and XLSX need.
-pub(super) trait ReadSeek: Read + Seek + Send {}
+pub trait ReadSeek: Read + Seek + Send {}
 impl<T: Read + Seek + Send> ReadSeek for T {}
 
 impl Source {
     /// The file name, without its folder.
     pub fn name(&self) -> String {
         match self {
-            Self::File { name, .. } | Self::Bytes { name, .. } => name.clone(),
+            Self::File { name, .. } | Self::Bytes { name, .. } | Self::Series { name, .. } => name.clone(),
+            Self::Remote(file) => file.name().to_owned(),
         }
     }
 
@@ -51,13 +68,26 @@ impl Source {
         match self {
             Self::File { path, .. } => Ok(path.metadata()?.len()),
             Self::Bytes { bytes, .. } => Ok(bytes.len() as u64),
+            Self::Remote(file) => Ok(file.byte_count()),
+            Self::Series { parts, .. } => parts.iter().map(Self::size).sum(),
         }
     }
 
+    /// The files that it is made of.
+    pub(super) fn parts(&self) -> &[Self] {
+        match self {
+            Self::Series { parts, .. } => parts,
+            single => std::slice::from_ref(single),
+        }
+    }
+
+    /// Of a series, the first file, by which all are judged.
     pub(super) fn open(&self) -> io::Result<Box<dyn ReadSeek>> {
         Ok(match self {
             Self::File { path, .. } => Box::new(File::open(path)?),
             Self::Bytes { bytes, .. } => Box::new(Cursor::new(bytes.clone())),
+            Self::Remote(file) => file.open(),
+            Self::Series { parts, .. } => return parts.first().ok_or(io::ErrorKind::NotFound)?.open(),
         })
     }
 
@@ -176,8 +206,10 @@ struct Bounded {
 
 impl Read for Bounded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read =
-            self.inner.read(buffer).map_err(|error| io::Error::other(Stop::Broken(error.to_string())))?;
+        let read = self.inner.read(buffer).map_err(|error| match is_ours(&error) {
+            true => error,
+            false => io::Error::other(Stop::Broken(error.to_string())),
+        })?;
         self.out += read as u64;
         if let Some(max) = self.limits.decompressed_bytes.filter(|max| self.out > *max) {
             let reason = format!("expected at most {max} bytes, got more");
@@ -193,6 +225,11 @@ impl Read for Bounded {
         }
         Ok(read)
     }
+}
+
+/// Whether the bytes could not be had, for a reason that has a name already.
+fn is_ours(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.is::<crate::error::Error>())
 }
 
 /// Our own errors on their way through `io::Read`.

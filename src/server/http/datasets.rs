@@ -12,6 +12,7 @@ use crate::auth::Principal;
 use crate::catalog::Manifest;
 use crate::catalog::manifest::type_name;
 use crate::catalog::record::{DatasetRecord, Source};
+use crate::dataset::source::S3Address;
 use crate::dataset::{DatasetPatch, Listed};
 use crate::error::Error;
 use crate::ids::{DatasetId, UserId};
@@ -53,7 +54,7 @@ pub(super) struct DatasetSummary {
     dataset_id: DatasetId,
     name: String,
     description: String,
-    /// `local_csv`, `s3_csv`, `transform`, or `local_file` for other formats.
+    /// `local_csv`, `s3_csv`, `transform`, or `local_file` and `s3_file` for other formats.
     #[schema(example = "local_csv")]
     source_type: String,
     row_count: u64,
@@ -90,11 +91,16 @@ pub(super) struct SourceView {
     file_name: String,
     /// Set when a re-import can read the file again.
     path: Option<String>,
+    /// Set with `s3_key` when it is in S3.
+    s3_bucket: Option<String>,
+    s3_key: Option<String>,
 }
 
 impl From<&Source> for SourceView {
     fn from(source: &Source) -> Self {
-        Self { file_name: source.file_name.clone(), path: source.path.clone() }
+        let address = source.path.as_deref().and_then(S3Address::parse).and_then(Result::ok);
+        let (s3_bucket, s3_key) = address.map(|address| (address.bucket().to_owned(), address.key())).unzip();
+        Self { file_name: source.file_name.clone(), path: source.path.clone(), s3_bucket, s3_key }
     }
 }
 

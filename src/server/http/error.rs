@@ -104,7 +104,8 @@ pub(super) fn status(code: Code) -> StatusCode {
         }
         Code::Forbidden => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
-        Code::Conflict | Code::DuplicateError => StatusCode::CONFLICT,
+        // Coming back later does not help: somebody has to restore it.
+        Code::Conflict | Code::DuplicateError | Code::DatasetArchived => StatusCode::CONFLICT,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RateLimitExceeded => StatusCode::TOO_MANY_REQUESTS,
         Code::QueryTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -152,6 +153,7 @@ mod tests {
         check(Error::Unavailable { message: "x".into(), cause: None }, 503, "SERVICE_UNAVAILABLE");
         check(Error::TimedOut("x".into()), 504, "QUERY_TIMEOUT");
         check(Error::StorageFull("x".into()), 507, "STORAGE_FULL");
+        check(Error::Archived("x".into()), 409, "DATASET_ARCHIVED");
 
         #[track_caller]
         fn check(error: Error, expected: u16, code: &str) {

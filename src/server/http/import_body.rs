@@ -80,6 +80,11 @@ impl ImportBody {
             let value = value_of(&name, text)?;
             fields.insert(name, value);
         }
+        Self::from_fields(fields)
+    }
+
+    /// From fields that stand beside others, which were taken out.
+    pub(super) fn from_fields(fields: Map<String, Value>) -> ApiResult<Self> {
         serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
             let field = error.path().to_string();
             let message = format!("`{field}`: {}", error.inner());

@@ -23,9 +23,10 @@ use super::state::AppState;
 use super::upload::{self, Form, Spooled};
 use crate::auth::{Action, Object, Principal, authorize};
 use crate::catalog::record::DatasetRecord;
-use crate::dataset::import::{InputFile, NewDataset};
+use crate::dataset::import::NewDataset;
 use crate::dataset::jobs::{Job, State};
 use crate::dataset::reimport::{DryRun, Newer};
+use crate::dataset::source::{InputFile, S3Address};
 use crate::dataset::{self, Outcome};
 use crate::error::Error;
 use crate::file_name;
@@ -34,10 +35,10 @@ use crate::ids::ImportId;
 /// Longest wait for a change of an import, so that no proxy gives up first.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// A file on the server.
+/// A file on the server, or in S3.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct PathImportBody {
-    /// Absolute.
+    /// Absolute, or `s3://bucket/key`.
     #[schema(value_type = String)]
     path: PathBuf,
     /// The dataset's name; by default that of the file without its extension.
@@ -53,7 +54,7 @@ pub(super) struct ReimportBody {
     /// Accept a changed schema; `options.force` says the same.
     #[serde(default)]
     force: bool,
-    /// A file on the server instead of the recorded source; for the command line.
+    /// A file on the server instead of the recorded source, for the command line; or `s3://bucket/key`.
     #[schema(value_type = Option<String>)]
     path: Option<PathBuf>,
     /// What is said here goes before what the last import was told, and is kept for the next one.
@@ -118,10 +119,10 @@ pub(super) async fn create_from_path(
     headers: HeaderMap,
     ApiJson(body): ApiJson<PathImportBody>,
 ) -> ApiResult<Response> {
-    authorize(&caller.principal, Action::Operate, &Object::Service)?;
+    authorize(&caller.principal, Action::CreateDataset, &Object::Service)?;
     let mut options = body.options;
     options.name = body.name.or(options.name);
-    let new = new_dataset(file_at(body.path)?, options)?;
+    let new = new_dataset(named(&caller, body.path)?, options)?;
     start_create(&app, caller, new, None, wants_async(&headers)).await
 }
 
@@ -141,9 +142,8 @@ pub(super) async fn inspect(
         let file = file.ok_or_else(|| Error::invalid_field("file", "the form has no `file`"))?;
         (file.input(), Some(file), ImportBody::from_form(texts)?)
     } else {
-        authorize(&caller.principal, Action::Operate, &Object::Service)?;
         let ApiJson(body) = ApiJson::<PathImportBody>::from_request(request, &app).await?;
-        (file_at(body.path)?, None, body.options)
+        (named(&caller, body.path)?, None, body.options)
     };
     let options = body.options()?;
     let found = app.datasets.inspect(&input, &options.read).await?;
@@ -252,22 +252,27 @@ async fn receive(app: &AppState, ApiForm(form): ApiForm) -> Result<Form, Error> 
     upload::read(form, &app.settings.spool_folder, app.settings.upload_bytes_max).await
 }
 
-fn new_dataset(file: InputFile, body: ImportBody) -> Result<NewDataset, Error> {
+pub(super) fn new_dataset(file: InputFile, body: ImportBody) -> Result<NewDataset, Error> {
     let name = body.name.clone().unwrap_or_else(|| file_name::dataset_name(&file.name).to_owned());
     let description = body.description.clone().unwrap_or_default();
     Ok(NewDataset { name, description, file, options: body.options()? })
 }
 
-fn file_at(path: PathBuf) -> Result<InputFile, Error> {
+/// What a caller names: something in S3, or, if they run the machine, a file on it.
+fn named(caller: &dataset::Caller, path: PathBuf) -> Result<InputFile, Error> {
+    if let Some(address) = path.to_str().and_then(S3Address::parse) {
+        return Ok(InputFile::in_s3(address?));
+    }
+    authorize(&caller.principal, Action::Operate, &Object::Service)?;
     if !path.is_absolute() {
         let message = format!("`{}` is not an absolute path", path.display());
         return Err(Error::invalid_field("path", message));
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Ok(InputFile { location: path, name, stays: true })
+    Ok(InputFile::on_disk(path, name, true))
 }
 
-async fn start_create(
+pub(super) async fn start_create(
     app: &AppState,
     caller: dataset::Caller,
     new: NewDataset,
@@ -298,12 +303,9 @@ async fn newer(
         (file.as_ref().map(Spooled::input), file, ImportBody::from_form(texts)?)
     } else {
         let OptionalJson(body) = OptionalJson::<ReimportBody>::from_request(request, app).await?;
-        if body.path.is_some() {
-            authorize(&caller.principal, Action::Operate, &Object::Service)?;
-        }
         let mut options = body.options;
         options.force |= body.force;
-        (body.path.map(file_at).transpose()?, None, options)
+        (body.path.map(|path| named(caller, path)).transpose()?, None, options)
     };
     body.check_names(record)?;
     let force = body.force;
@@ -316,7 +318,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// `Prefer: respond-async`, RFC 7240.
-fn wants_async(headers: &HeaderMap) -> bool {
+pub(super) fn wants_async(headers: &HeaderMap) -> bool {
     let prefer = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     prefer.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case("respond-async"))
 }

@@ -48,6 +48,7 @@ mod parameters;
 mod queries;
 mod query_list;
 mod rate_limit;
+mod s3_imports;
 mod state;
 mod stream;
 mod upload;
@@ -144,6 +145,7 @@ fn dataset_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(versions::restore))
         .routes(routes!(versions::quarantine))
         .routes(routes!(imports::create_from_path))
+        .routes(routes!(s3_imports::create))
         .routes(routes!(imports::list))
         .routes(routes!(imports::get, imports::cancel))
 }

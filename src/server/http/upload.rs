@@ -34,7 +34,7 @@ pub(super) struct Spooled {
 impl Spooled {
     /// The file as imports take it.
     pub(super) fn input(&self) -> InputFile {
-        InputFile { location: PathBuf::from(&*self.path), name: self.name.clone(), stays: false }
+        InputFile::on_disk(PathBuf::from(&*self.path), self.name.clone(), false)
     }
 }
 

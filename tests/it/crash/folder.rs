@@ -145,11 +145,8 @@ pub(crate) async fn import(
     options: ImportOptions,
 ) -> Result<DatasetRecord, Error> {
     let caller = operator();
-    let file = InputFile {
-        location: file.to_owned(),
-        name: file.file_name().unwrap().to_string_lossy().into_owned(),
-        stays: true,
-    };
+    let file_name = file.file_name().unwrap().to_string_lossy().into_owned();
+    let file = InputFile::on_disk(file.to_owned(), file_name, true);
     match datasets.by_name(&caller.principal, name).await? {
         None => {
             let new = NewDataset { name: name.to_owned(), description: String::new(), file, options };

@@ -10,8 +10,8 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 use shirabe::catalog::name::NameKey;
 use shirabe::catalog::record::{AuditRecord, DatasetRecord, VersionRecord};
@@ -25,6 +25,14 @@ pub(super) enum Failure {
     Refused,
     /// It was done, and the answer was lost.
     Lost,
+    /// The server asks to come back later.
+    Slow,
+    /// What is to be read was moved where it cannot be read at once.
+    Archived,
+    /// The bytes stop coming half-way.
+    Cut,
+    /// One bit is not what was written.
+    Wrong,
 }
 
 /// Which call fails, shared by the stores of one service.
@@ -73,25 +81,58 @@ impl Plan {
     async fn run<T, E>(
         &self,
         name: &'static str,
-        error: impl Fn() -> E,
+        error: impl Fn(Failure) -> E,
         call: impl Future<Output = std::result::Result<T, E>>,
     ) -> std::result::Result<T, E> {
         match self.next(name) {
             None => call.await,
-            Some(Failure::Refused) => Err(error()),
             Some(Failure::Lost) => {
                 call.await?;
-                Err(error())
+                Err(error(Failure::Lost))
             }
+            Some(failure) => Err(error(failure)),
         }
     }
 }
 
-fn broken() -> object_store::Error {
-    object_store::Error::Generic { store: "faulty", source: "the connection was reset".into() }
+fn broken(failure: Failure) -> object_store::Error {
+    let source = match failure {
+        Failure::Slow => "503 Slow Down: <Error><Code>SlowDown</Code></Error>",
+        _ => "the connection was reset",
+    };
+    object_store::Error::Generic { store: "faulty", source: source.into() }
 }
 
-fn unavailable() -> StoreError {
+/// The same for what is read.
+fn unread(failure: Failure) -> object_store::Error {
+    match failure {
+        Failure::Archived => object_store::Error::PermissionDenied {
+            path: "x".to_owned(),
+            source: "403 Forbidden: <Error><Code>InvalidObjectState</Code></Error>".into(),
+        },
+        other => broken(other),
+    }
+}
+
+/// An answer whose bytes stop coming, or of which one bit is wrong.
+async fn spoilt(found: GetResult, failure: Failure) -> Result<GetResult> {
+    let (meta, range, attributes) = (found.meta.clone(), found.range.clone(), found.attributes.clone());
+    let mut bytes = found.bytes().await?.to_vec();
+    let middle = bytes.len() / 2;
+    let pieces = match failure {
+        Failure::Cut => vec![Ok(bytes[..middle].to_vec().into()), Err(broken(failure))],
+        _ => {
+            if let Some(byte) = bytes.get_mut(middle) {
+                *byte ^= 1;
+            }
+            vec![Ok(bytes.into())]
+        }
+    };
+    let payload = GetResultPayload::Stream(futures::stream::iter(pieces).boxed());
+    Ok(GetResult { payload, meta, range, attributes })
+}
+
+fn unavailable(_: Failure) -> StoreError {
     StoreError::Unavailable("the connection was reset".into())
 }
 
@@ -124,11 +165,29 @@ impl ObjectStore for FaultyObjects {
     }
 
     async fn get_opts(&self, from: &Path, options: GetOptions) -> Result<GetResult> {
-        self.plan.run("get", broken, self.inner.get_opts(from, options)).await
+        let is_head = options.head;
+        match self.plan.next("get") {
+            Some(failure @ (Failure::Cut | Failure::Wrong)) if !is_head => {
+                spoilt(self.inner.get_opts(from, options).await?, failure).await
+            }
+            Some(failure) => Err(unread(failure)),
+            None => self.inner.get_opts(from, options).await,
+        }
     }
 
     async fn get_ranges(&self, from: &Path, ranges: &[Range<u64>]) -> Result<Vec<bytes::Bytes>> {
-        self.plan.run("get ranges", broken, self.inner.get_ranges(from, ranges)).await
+        match self.plan.next("get ranges") {
+            Some(Failure::Wrong) => {
+                let mut read = self.inner.get_ranges(from, ranges).await?;
+                let mut first = read[0].to_vec();
+                let middle = first.len() / 2;
+                first[middle] ^= 1;
+                read[0] = first.into();
+                Ok(read)
+            }
+            Some(failure) => Err(unread(failure)),
+            None => self.inner.get_ranges(from, ranges).await,
+        }
     }
 
     fn delete_stream(&self, keys: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
@@ -148,7 +207,7 @@ impl ObjectStore for FaultyObjects {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         match self.plan.next("list") {
             None => self.inner.list(prefix),
-            Some(_) => futures::stream::iter([Err(broken())]).boxed(),
+            Some(failure) => futures::stream::iter([Err(broken(failure))]).boxed(),
         }
     }
 

@@ -7,4 +7,5 @@
 mod audit;
 mod faulty;
 mod ground;
+mod reads;
 mod writes;

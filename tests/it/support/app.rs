@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::http::Method;
+use object_store::ObjectStore;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use shirabe::account::{NewKey, NewUser};
@@ -69,6 +70,23 @@ impl TestApp {
     }
 
     fn between(folder: TempDir, settings: &[(&str, &str)], between: impl FnOnce(Stores) -> Stores) -> Self {
+        Self::opened(folder, settings, |config, data| App::open_between(config, data, between).unwrap())
+    }
+
+    /// With something between the service and its objects.
+    pub(crate) fn over(
+        settings: &[(&str, &str)],
+        between: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::opened(folder, settings, |config, data| App::open_over(config, data, between).unwrap())
+    }
+
+    fn opened(
+        folder: TempDir,
+        settings: &[(&str, &str)],
+        open: impl FnOnce(&Config, DataFolder) -> App,
+    ) -> Self {
         let path = folder.path().to_str().unwrap().to_owned();
         let lookup = |name: &str| match (settings.iter().find(|(set, _)| *set == name), name) {
             (Some((_, value)), _) => Some((*value).to_owned()),
@@ -80,7 +98,7 @@ impl TestApp {
         let Opened::Mine(data) = DataFolder::open(folder.path()).unwrap() else {
             panic!("the folder is in use")
         };
-        let app = Arc::new(App::open_between(&config, data, between).unwrap());
+        let app = Arc::new(open(&config, data));
         let state = app.state.clone();
         Self { door: InProcess::new(router(state.clone()), Arc::clone(&app)), app, state, folder }
     }

@@ -37,6 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &["account", "auth", "audit_log", "catalog", "dataset", "encode", "engine", "macros", "storage"],
     ),
     ("health", &["catalog", "dataset", "engine", "server", "sql_worker", "storage"]),
+    ("places", &["config", "data_folder", "dataset", "storage"]),
     ("cli", &["config", "data_folder", "encode", "server"]),
     ("embedded", &["app", "cli", "config", "data_folder", "server"]),
     (
@@ -54,6 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "engine",
             "health",
             "macros",
+            "places",
             "server",
             "sql_worker",
             "storage",

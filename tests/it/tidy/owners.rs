@@ -24,6 +24,9 @@ const OWNED: &[Owned] = &[
     store(&["SqliteStore"], &["src/catalog/store/", "src/engine/testing.rs"]),
     store(&["DynamoStore"], &["src/catalog/store/"]),
     store(&["DurableLocal"], &["src/app.rs", "src/storage/"]),
+    store(&["AmazonS3Builder"], &["src/storage/s3/"]),
+    store(&["ImportBuckets"], &["src/places.rs", "src/storage/"]),
+    owned(&["aws_config"], &["src/storage/s3/", "src/catalog/store/"]),
     store(&["RetryFile"], &["src/app.rs", "src/audit_log/"]),
     store(&["LocalFileSystem"], &["src/app.rs", "src/storage/"]),
     // Tests of a store over a server are told where it is.
