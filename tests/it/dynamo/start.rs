@@ -2,6 +2,7 @@
 
 use shirabe::error::Error;
 
+use super::proxy::{Proxy, Trouble};
 use super::{app, make_tables, prefix, server};
 
 /// The tables of the contract, which the runbook lists by these names.
@@ -42,6 +43,34 @@ async fn what_is_missing_is_named_with_the_remedy() {
     let message = app.reach_store().await.unwrap_err().to_string();
     assert!(message.contains(&server) && message.contains(&format!("`{prefix}users`")), "{message}");
     assert!(message.contains("shirabe init-tables") && message.contains("DYNAMODB_REGION"), "{message}");
+}
+
+/// What DynamoDB says of rights and keys is for the operator, at the start and in the log; a caller only hears that it
+/// does not work.
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_and_credentials_are_named_to_the_operator() {
+    let Some(server) = server() else { return };
+    let prefix = prefix();
+    make_tables(&server, &prefix).await;
+    let proxy = Proxy::to(&server).await;
+    let (app, _) = app(&proxy.address, &prefix);
+    let ana = app.ana().await;
+    for (code, expected) in [
+        (
+            "AccessDeniedException",
+            "does not grant a right that is needed: AccessDeniedException: made by a test",
+        ),
+        ("UnrecognizedClientException", "does not know the credentials"),
+        ("ExpiredTokenException", "says that the credentials have expired"),
+    ] {
+        proxy.make(Trouble::Refuse(code));
+        let message = app.reach_store().await.unwrap_err().to_string();
+        assert!(message.contains(&proxy.address) && message.contains(expected), "{message}");
+        let reply = app.get("/api/datasets").by(&ana).send().await;
+        assert_eq!(reply.refused(503, "SERVICE_UNAVAILABLE"), "the metadata store does not answer", "{code}");
+    }
+    proxy.make(Trouble::None);
+    app.reach_store().await.unwrap();
 }
 
 /// Needs no server: nothing listens on the port that nobody may take.
