@@ -8,7 +8,7 @@ use shirabe::catalog::record::DatasetRecord;
 use shirabe::catalog::store::{Change, Commit, StoreCalls};
 use shirabe::ids::{CommitId, DatasetId, UserId};
 
-use super::{app, make_tables, prefix, server};
+use super::{app, make_tables, region, server};
 use crate::support::{PASSWORD, Person, TestApp};
 
 /// The calls since the last time, as `GetItem 2, Query 1`.
@@ -18,9 +18,9 @@ fn taken(calls: &StoreCalls) -> String {
 }
 
 async fn service() -> Option<(TestApp, StoreCalls)> {
-    let (server, prefix) = (server()?, prefix());
-    make_tables(&server, &prefix).await;
-    Some(app(&server, &prefix))
+    let (server, region) = (server()?, region());
+    make_tables(&server, &region).await;
+    Some(app(&server, &region))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! The service over DynamoDB: what requests cost in calls, how it starts, and what it does when DynamoDB does not.
 //!
-//! `./dev test` starts Amazon's own server for tests and names it in `SHIRABE_DYNAMODB`. Each test makes tables of its
-//! own. Without the server the tests here say that they did nothing, and in CI they fail. What the ports promise is
+//! `./dev test` starts Amazon's own server for tests and names it in `SHIRABE_DYNAMODB`. Each test has a database
+//! of its own. Without the server the tests here say that they did nothing, and in CI they fail. What the ports promise is
 //! tested by the contract suite in `src/catalog/store/`.
 
 mod budget;
@@ -28,14 +28,14 @@ fn server() -> Option<String> {
     found
 }
 
-/// A prefix that no other test has.
-fn prefix() -> String {
-    format!("t{}_", &random_digits()[..12])
+/// A region that no other test has: the server keeps a database for each, whatever its name.
+fn region() -> String {
+    format!("test-{}", &random_digits()[..12])
 }
 
-/// Makes the tables of a prefix, as `shirabe init-tables` does.
-async fn make_tables(server: &str, prefix: &str) -> Vec<Table> {
-    let settings = [("DYNAMODB_ENDPOINT", server), ("DYNAMODB_TABLE_PREFIX", prefix)];
+/// Makes the tables of a region, as `shirabe init-tables` does.
+async fn make_tables(server: &str, region: &str) -> Vec<Table> {
+    let settings = [("DYNAMODB_ENDPOINT", server), ("DYNAMODB_REGION", region)];
     let lookup = |name: &str| {
         let found = settings.iter().find(|(set, _)| *set == name);
         found.map(|(_, value)| (*value).to_owned())
@@ -43,7 +43,7 @@ async fn make_tables(server: &str, prefix: &str) -> Vec<Table> {
     Embedded.init_tables(Config::from_lookup(&lookup).unwrap()).await.unwrap()
 }
 
-/// The service over the tables of a prefix, and the calls that it makes.
-fn app(server: &str, prefix: &str) -> (TestApp, StoreCalls) {
-    TestApp::over_server(&[("DYNAMODB_ENDPOINT", server), ("DYNAMODB_TABLE_PREFIX", prefix)])
+/// The service over the tables of a region, and the calls that it makes.
+fn app(server: &str, region: &str) -> (TestApp, StoreCalls) {
+    TestApp::over_server(&[("DYNAMODB_ENDPOINT", server), ("DYNAMODB_REGION", region)])
 }

@@ -3,17 +3,17 @@
 use serde_json::json;
 
 use super::proxy::{Proxy, Trouble};
-use super::{app, make_tables, prefix, server};
+use super::{app, make_tables, region, server};
 use crate::support::TestApp;
 
 /// As many as one call makes by itself before it gives up.
 const ATTEMPTS_OF_A_CALL: usize = 4;
 
 async fn service() -> Option<(TestApp, Proxy)> {
-    let (server, prefix) = (server()?, prefix());
-    make_tables(&server, &prefix).await;
+    let (server, region) = (server()?, region());
+    make_tables(&server, &region).await;
     let proxy = Proxy::to(&server).await;
-    let (app, _) = app(&proxy.address, &prefix);
+    let (app, _) = app(&proxy.address, &region);
     Some((app, proxy))
 }
 

@@ -20,7 +20,9 @@ pub(super) enum Trouble {
     Crowd(usize),
     /// Says that there is too much to do.
     Throttle,
-    /// Hangs up.
+    /// Refuses with this code.
+    Refuse(&'static str),
+    /// Answers nothing that can be read.
     HangUp,
 }
 
@@ -90,7 +92,7 @@ async fn pass(State(passage): State<Passage>, headers: HeaderMap, body: Bytes) -
             let reasons = r#","CancellationReasons":[{"Code":"None"},{"Code":"TransactionConflict"}]"#;
             return failure(400, "TransactionCanceledException", reasons);
         }
-        // An empty answer is one that no client can read.
+        Trouble::Refuse(code) => return failure(400, code, ""),
         Trouble::HangUp => return Response::builder().status(502).body(Body::empty()).unwrap(),
         Trouble::None | Trouble::LoseAnswers(..) => {}
     }

@@ -113,7 +113,7 @@ impl DynamoStore {
         }
     }
 
-    pub(super) async fn add_index(&self, table: &Table, index: &Index) -> Result<(), StoreError> {
+    async fn add_index(&self, table: &Table, index: &Index) -> Result<(), StoreError> {
         let create = CreateGlobalSecondaryIndexAction::builder()
             .index_name(index.name)
             .set_key_schema(Some(key_schema(index.key_attributes())?))
