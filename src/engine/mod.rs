@@ -57,7 +57,7 @@ mod stream;
 mod system;
 mod table;
 #[cfg(test)]
-pub(crate) mod testing;
+mod testing;
 #[cfg(test)]
 mod tests;
 mod unsound;

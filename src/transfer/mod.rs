@@ -19,8 +19,6 @@ mod accounts;
 mod datasets;
 mod logs;
 mod objects;
-#[cfg(test)]
-mod tests;
 
 /// One end of a copy.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@
 // The program as people run it, on a data folder of its own.
 mod cli;
 // The process dies, the disk is full, a byte rots.
+mod copy;
 mod crash;
 // The service over DynamoDB instead of a file.
 mod dynamo;

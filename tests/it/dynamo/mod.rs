@@ -19,7 +19,7 @@ use crate::support::TestApp;
 
 /// The address of the server; `None` where nobody has started one.
 #[expect(clippy::disallowed_methods, reason = "the tests are told by the environment where the server is")]
-fn server() -> Option<String> {
+pub(crate) fn server() -> Option<String> {
     let found = std::env::var("SHIRABE_DYNAMODB").ok();
     assert!(
         found.is_some() || std::env::var_os("CI").is_none(),
@@ -29,12 +29,12 @@ fn server() -> Option<String> {
 }
 
 /// A region that no other test has: the server keeps a database for each, whatever its name.
-fn region() -> String {
+pub(crate) fn region() -> String {
     format!("test-{}", &random_digits()[..12])
 }
 
 /// Makes the tables of a region, as `shirabe init-tables` does.
-async fn make_tables(server: &str, region: &str) -> Vec<Table> {
+pub(crate) async fn make_tables(server: &str, region: &str) -> Vec<Table> {
     let settings = [("DYNAMODB_ENDPOINT", server), ("DYNAMODB_REGION", region)];
     let lookup = |name: &str| {
         let found = settings.iter().find(|(set, _)| *set == name);

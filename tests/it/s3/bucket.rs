@@ -35,14 +35,14 @@ pub(super) fn endpoint() -> Option<String> {
 
 /// A bucket of its own.
 #[derive(Debug, Clone)]
-pub(super) struct TestBucket {
+pub(crate) struct TestBucket {
     pub(super) endpoint: String,
     pub(super) name: String,
 }
 
 impl TestBucket {
     /// A new one; none without a server.
-    pub(super) async fn new() -> Option<Self> {
+    pub(crate) async fn new() -> Option<Self> {
         let bucket = Self { endpoint: endpoint()?, name: format!("test-{}", &random_digits()[..16]) };
         let (store, within) = (bucket.as_owner(), Duration::from_mins(1));
         let url = store.signed_url(http::Method::PUT, &Path::default(), within).await.unwrap();
@@ -72,7 +72,7 @@ impl TestBucket {
         self.as_owner().put(&Path::parse(key).unwrap(), bytes.into()).await.unwrap();
     }
 
-    pub(super) async fn keys(&self) -> Vec<String> {
+    pub(crate) async fn keys(&self) -> Vec<String> {
         let store = self.as_owner();
         let mut keys: Vec<_> =
             store.list(None).map_ok(|object| object.location.to_string()).try_collect().await.unwrap();
@@ -105,7 +105,7 @@ impl TestBucket {
         ]
     }
 
-    pub(super) fn settings(&self) -> Vec<(&str, &str)> {
+    pub(crate) fn settings(&self) -> Vec<(&str, &str)> {
         self.settings_by(OWNER)
     }
 

@@ -9,4 +9,4 @@ mod bucket;
 mod imports;
 mod objects;
 
-use bucket::TestBucket;
+pub(crate) use bucket::TestBucket;
