@@ -5,8 +5,9 @@
 
 // The program as people run it, on a data folder of its own.
 mod cli;
-// The process dies, the disk is full, a byte rots.
+// An installation goes to other stores, and back.
 mod copy;
+// The process dies, the disk is full, a byte rots.
 mod crash;
 // The service over DynamoDB instead of a file.
 mod dynamo;
@@ -18,6 +19,8 @@ mod functions;
 mod encodings;
 // What every route answers, one file for each file of src/server/http.
 mod http;
+// Two services on the same stores.
+mod replicas;
 // Objects and imports in S3, on a real server.
 mod s3;
 // What SQL answers, record by record: the files of tests/slt, through the engine and through HTTP.

@@ -87,7 +87,7 @@ impl HotScan {
         for (index, file) in group.iter().enumerate() {
             let here = self.files.get(partition).and_then(|files| files.get(index)?.clone());
             match (here, parts.back_mut()) {
-                (Some(columns), _) => parts.push_back(Part::Hot(columns, file.clone())),
+                (Some(columns), _) => parts.push_back(Part::Hot(columns, Box::new(file.clone()))),
                 (None, Some(Part::Cold(files))) => files.push(file.clone()),
                 (None, _) => parts.push_back(Part::Cold(vec![file.clone()])),
             }
@@ -102,7 +102,7 @@ impl HotScan {
 }
 
 enum Part {
-    Hot(HotFile, PartitionedFile),
+    Hot(HotFile, Box<PartitionedFile>),
     Cold(Vec<PartitionedFile>),
 }
 
