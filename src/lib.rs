@@ -38,6 +38,7 @@ pub mod storage;
 pub mod account;
 pub mod dataset;
 pub mod macros;
+pub mod transfer;
 
 pub mod cli;
 pub mod server;

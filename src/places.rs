@@ -26,6 +26,14 @@ pub fn sources(config: &Config, folder: &DataFolder) -> Sources {
     }
 }
 
+/// The bucket, for who keeps nothing of it; `None` when objects are in a folder.
+#[must_use]
+pub fn bucket(config: &Config) -> Option<ObjectsPlace> {
+    let name = config.objects.bucket.clone();
+    let bucket = ObjectsPlace::Bucket { s3: s3(config), name, kept_in: None };
+    (config.objects.kind == ObjectStoreKind::S3).then_some(bucket)
+}
+
 /// Where the files of datasets are to be.
 #[must_use]
 pub fn objects(config: &Config, folder: &DataFolder) -> ObjectsPlace {

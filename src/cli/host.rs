@@ -22,6 +22,12 @@ pub trait Host: Send + Sync {
     /// `Invalid` when records are kept in the data folder, `Unavailable` with the reason when the server does not let it.
     async fn init_tables(&self, config: Config) -> Result<Vec<Table>>;
 
+    /// Brings the installation that `to` names to where the one of `from` is, and tells how many of what it copied.
+    ///
+    /// # Errors
+    /// `Conflict` when a data folder is in use, or what one of the stores failed with.
+    async fn copy(&self, from: Config, to: Config, verify: bool) -> Result<Vec<(&'static str, u64)>>;
+
     /// Finds the service of a data folder: the one that runs on it, or else a new one in this process,
     /// which does not listen.
     ///

@@ -13,6 +13,7 @@ use secrecy::SecretString;
 mod admin;
 mod client;
 mod completions;
+mod copy;
 mod datasets;
 mod export;
 mod failure;
@@ -81,6 +82,12 @@ enum Command {
     /// What is there already stays as it is, so running it again does no harm. It reads the same settings as `serve`:
     /// `DYNAMODB_ENDPOINT`, `DYNAMODB_REGION`, `DYNAMODB_TABLE_PREFIX`, and credentials as other tools of AWS do.
     InitTables,
+    /// Copy a whole installation to other stores, or to a backup and back
+    ///
+    /// Records and objects, between a data folder and DynamoDB with S3, or two of either. Objects are compared with their
+    /// checksums on the way. It only reads where it copies from, adds and changes what differs at the target, removes
+    /// nothing there, and goes on where an earlier copy stopped. A data folder must not be in use by a server meanwhile.
+    Copy(copy::CopyArgs),
     /// Import files as datasets
     Import(import::ImportArgs),
     /// Run one SQL statement
@@ -144,11 +151,15 @@ pub async fn run(cli: Cli, host: &dyn Host, mut out: Out) -> ExitCode {
 
 async fn dispatch(
     connection: &Connection,
-    mut command: Command,
+    command: Command,
     host: &dyn Host,
     out: &mut Out,
 ) -> Result<(), Failure> {
     // What needs no server, and what is asked before one is looked for.
+    let mut command = match command {
+        Command::Copy(args) => return copy::run(args, connection, host, out).await,
+        other => other,
+    };
     match &mut command {
         Command::Serve(args) => return serve::run(args, connection, host).await,
         Command::InitTables => return init_tables::run(connection, host, out).await,
@@ -160,7 +171,7 @@ async fn dispatch(
     let client = Client::connect(connection, host).await?;
     match command {
         // Done above.
-        Command::Serve(_) | Command::InitTables | Command::Completions(_) => Ok(()),
+        Command::Serve(_) | Command::InitTables | Command::Copy(_) | Command::Completions(_) => Ok(()),
         Command::Import(args) => import::run(args, &client, out).await,
         Command::Query(args) => query::run(args, &client, out).await,
         Command::Datasets { command } => {
@@ -204,6 +215,7 @@ mod tests {
         check(&["functions", "business", "--json"]);
         check(&["gc", "--dry-run"]);
         check(&["init-tables"]);
+        check(&["copy", "--from", "./data", "--to", "env", "--verify"]);
 
         #[track_caller]
         fn check(args: &[&str]) {

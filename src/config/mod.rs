@@ -88,9 +88,18 @@ impl Config {
                 Some(queries),
                 Some(rate_limits),
                 Some(logs),
-            ) if problems.is_empty() => {
-                Ok(Self { server, auth, data, metadata, objects, imports, queries, rate_limits, logs, unused })
-            }
+            ) if problems.is_empty() => Ok(Self {
+                server,
+                auth,
+                data,
+                metadata,
+                objects,
+                imports,
+                queries,
+                rate_limits,
+                logs,
+                unused,
+            }),
             _ => Err(Problems(problems)),
         }
     }
@@ -98,7 +107,8 @@ impl Config {
 
 /// Names of the contract that choose parts which this release does not have. Set, they are named in a
 /// warning: whoever set `EXECUTOR_ENDPOINT` must not believe that something runs there.
-const NOT_YET: &[&str] = &["S3_BUCKET_STATIC", "EXECUTOR_ENDPOINT", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
+const NOT_YET: &[&str] =
+    &["S3_BUCKET_STATIC", "EXECUTOR_ENDPOINT", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
 
 /// Every setting there is, in the order of the sections.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {

@@ -57,7 +57,7 @@ mod stream;
 mod system;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod unsound;

@@ -160,6 +160,13 @@ impl dyn UserStore {
     }
 }
 
+/// A token that was ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedToken {
+    pub jti: String,
+    pub expires_at: Timestamp,
+}
+
 /// Tokens that were ended before their time.
 #[async_trait]
 pub trait TokenStore: fmt::Debug + Send + Sync {
@@ -167,6 +174,9 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     async fn revoke(&self, jti: &str, expires_at: Timestamp) -> Result<(), StoreError>;
 
     async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError>;
+
+    /// Those that are remembered, the first to expire first.
+    async fn revoked(&self, page: PageRequest) -> Result<Page<RevokedToken>, StoreError>;
 
     /// Forgets those that expired before `now`, and returns how many.
     async fn forget_expired(&self, now: Timestamp) -> Result<u64, StoreError>;

@@ -32,6 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("account", &["auth", "audit_log", "catalog"]),
     ("dataset", &["auth", "audit_log", "catalog", "encode", "engine", "storage"]),
     ("macros", &["auth", "catalog", "engine"]),
+    ("transfer", &["catalog", "storage"]),
     (
         "server",
         &["account", "auth", "audit_log", "catalog", "dataset", "encode", "engine", "macros", "storage"],
@@ -39,7 +40,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("health", &["catalog", "dataset", "engine", "server", "sql_worker", "storage"]),
     ("places", &["config", "data_folder", "dataset", "storage"]),
     ("cli", &["config", "data_folder", "encode", "server"]),
-    ("embedded", &["app", "cli", "config", "data_folder", "server"]),
+    ("embedded", &["app", "cli", "config", "data_folder", "places", "server", "transfer"]),
     (
         "app",
         &[

@@ -1,7 +1,7 @@
 //! `TokenStore`.
 
 use super::at;
-use crate::catalog::store::Stores;
+use crate::catalog::store::{PageRequest, RevokedToken, Stores, every};
 
 pub(super) async fn run(stores: &Stores) {
     let tokens = &stores.tokens;
@@ -10,6 +10,11 @@ pub(super) async fn run(stores: &Stores) {
     tokens.revoke("b", at(20)).await.unwrap();
     assert!(tokens.is_revoked("a").await.unwrap());
     assert!(!tokens.is_revoked("A").await.unwrap());
+
+    let all = every(|page| tokens.revoked(PageRequest { limit: 1, ..page })).await.unwrap();
+    let expected = [("a", at(10)), ("b", at(20))];
+    let expected = expected.map(|(jti, expires_at)| RevokedToken { jti: jti.to_owned(), expires_at });
+    assert_eq!(all, expected, "the first to expire first, over pages");
 
     // Twice is fine, and must not make the store forget earlier than promised.
     tokens.revoke("b", at(5)).await.unwrap();

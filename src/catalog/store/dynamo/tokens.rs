@@ -7,9 +7,9 @@ use super::DynamoStore;
 use super::condition::Condition;
 use super::error::failed;
 use super::item::{Fields, Item, age, key, moment, number};
-use super::page::Query;
+use super::page::{self, Query};
 use super::schema::{AGE, DIRECTORY, REVOKED_BY_EXPIRY, REVOKED_TOKENS};
-use crate::catalog::store::{StoreError, TokenStore};
+use crate::catalog::store::{Page, PageRequest, RevokedToken, StoreError, TokenStore};
 use crate::clock::Timestamp;
 use crate::limits::PAGE_ITEMS_MAX;
 
@@ -49,6 +49,17 @@ impl TokenStore for DynamoStore {
 
     async fn is_revoked(&self, jti: &str) -> Result<bool, StoreError> {
         Ok(self.get(&REVOKED_TOKENS, key(REVOKED_TOKENS.key.name, jti)).await?.is_some())
+    }
+
+    async fn revoked(&self, request: PageRequest) -> Result<Page<RevokedToken>, StoreError> {
+        let query = Query::of_index(&REVOKED_TOKENS, &REVOKED_BY_EXPIRY, DIRECTORY_OF_ALL);
+        page::read(self.page(query, request).await?, |item| {
+            let fields = Fields::of("token", item);
+            Ok(RevokedToken {
+                jti: fields.text(REVOKED_TOKENS.key.name)?,
+                expires_at: Timestamp::from_micros(fields.number(EXPIRY_MICROS)?),
+            })
+        })
     }
 
     async fn forget_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -4,10 +4,13 @@ use async_trait::async_trait;
 use rusqlite::named_params;
 
 use super::SqliteStore;
-use crate::catalog::store::{StoreError, TokenStore};
+use super::place::Place;
+use crate::catalog::store::{Page, PageRequest, RevokedToken, StoreError, TokenStore};
 use crate::clock::Timestamp;
 
 const REVOKE: &str = include_str!("../../../../sql/store/tokens_revoke.sql");
+
+const LIST: &str = include_str!("../../../../sql/store/tokens_list.sql");
 
 #[async_trait]
 impl TokenStore for SqliteStore {
@@ -28,6 +31,27 @@ impl TokenStore for SqliteStore {
         self.database
             .recall(("revoked_token", jti.clone()), 1, move |tx| {
                 Ok(tx.prepare_cached(sql)?.query_row([jti], |row| row.get(0))?)
+            })
+            .await
+    }
+
+    async fn revoked(&self, page: PageRequest) -> Result<Page<RevokedToken>, StoreError> {
+        let place = Place::of(page, (i64::MIN, String::new()))?;
+        self.database
+            .read(move |tx| {
+                let (expires_at, jti) = &place.after;
+                let mut statement = tx.prepare_cached(LIST)?;
+                let mut rows = statement.query(named_params! {
+                    ":expires_at": expires_at, ":jti": jti, ":limit": place.row_limit(),
+                })?;
+                let mut found = Vec::new();
+                while let Some(row) = rows.next()? {
+                    let (jti, expires_at): (String, i64) = (row.get(0)?, row.get(1)?);
+                    let revoked =
+                        RevokedToken { jti: jti.clone(), expires_at: Timestamp::from_micros(expires_at) };
+                    found.push(((expires_at, jti), revoked));
+                }
+                place.page(found)
             })
             .await
     }

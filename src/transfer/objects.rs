@@ -1,0 +1,110 @@
+//! The objects of a version, each compared with its hash while it is copied.
+
+use std::sync::Arc;
+
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+
+use super::{Copied, Options, Side};
+use crate::catalog::manifest::Manifest;
+use crate::catalog::record::VersionRecord;
+use crate::error::{Error, Result};
+use crate::storage::{self, Upload, keys};
+
+/// Objects that are on their way at the same time.
+const OBJECTS_AT_A_TIME: usize = 4;
+
+/// What one object came to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moved {
+    bytes: Option<u64>,
+    verified: bool,
+}
+
+/// Copies what `version` needs, its manifest last.
+pub(super) async fn of_version(
+    from: &Side,
+    to: &Side,
+    version: &VersionRecord,
+    options: &Options,
+    copied: &mut Copied,
+) -> Result<()> {
+    let key = keys::manifest(&version.dataset_id, &version.label);
+    let text = storage::get_checked(&from.objects, &key, &version.manifest_blake3).await?;
+    let manifest: Manifest = serde_json::from_slice(&text)
+        .map_err(|cause| Error::Damaged { object: key.to_string(), reason: cause.to_string() })?;
+    let files = manifest.files.iter().map(|file| (&file.key, file.byte_count, &file.blake3));
+    let set_aside = manifest.quarantine.iter().map(|file| (&file.key, file.byte_count, &file.blake3));
+    let all: Vec<_> = files.chain(set_aside).collect();
+    let (verify, mut moving) = (options.verify, Vec::new());
+    for (key, bytes, blake3) in all {
+        moving.push(object(from, to, Path::from(key.as_str()), bytes, blake3, verify).boxed());
+    }
+    let moving = futures::stream::iter(moving).buffer_unordered(OBJECTS_AT_A_TIME);
+    let moved: Vec<Moved> = moving.try_collect().await?;
+    let last = match size(&to.objects, &key).await? {
+        Some(_) => {
+            storage::get_checked(&to.objects, &key, &version.manifest_blake3).await?;
+            Moved { bytes: None, verified: options.verify }
+        }
+        None => {
+            let written = storage::put_new(&to.objects, &key, text).await?;
+            Moved { bytes: Some(written.byte_count), verified: false }
+        }
+    };
+    for moved in moved.into_iter().chain([last]) {
+        copied.objects += u64::from(moved.bytes.is_some());
+        copied.object_bytes += moved.bytes.unwrap_or_default();
+        copied.objects_verified += u64::from(moved.verified);
+    }
+    Ok(())
+}
+
+async fn object(from: &Side, to: &Side, key: Path, bytes: u64, blake3: &str, verify: bool) -> Result<Moved> {
+    let mut moved = Moved::default();
+    let failed = |cause| storage::classify(cause, key.as_ref());
+    // Objects appear whole or not at all, so one of this size is this one.
+    if size(&to.objects, &key).await? != Some(bytes) {
+        let mut upload = Upload::start(&to.objects, key.clone()).await?;
+        let mut pieces = from.objects.get(&key).await.map_err(failed)?.into_stream();
+        while let Some(piece) = pieces.try_next().await.map_err(failed)? {
+            upload.write(&piece).await?;
+        }
+        let (written, _) = upload.finish().await?;
+        if written.blake3 != blake3 {
+            // Nothing names it, and a later copy must not take it for the right one.
+            to.objects.delete(&key).await.map_err(failed)?;
+            return Err(wrong(&key, &written.blake3, blake3));
+        }
+        moved.bytes = Some(written.byte_count);
+    }
+    if verify {
+        let mut hasher = blake3::Hasher::new();
+        let mut pieces = to.objects.get(&key).await.map_err(failed)?.into_stream();
+        while let Some(piece) = pieces.try_next().await.map_err(failed)? {
+            hasher.update(&piece);
+        }
+        let found = hasher.finalize().to_hex();
+        if found.as_str() != blake3 {
+            return Err(wrong(&key, found.as_str(), blake3));
+        }
+        moved.verified = true;
+    }
+    Ok(moved)
+}
+
+async fn size(store: &Arc<dyn ObjectStore>, key: &Path) -> Result<Option<u64>> {
+    match store.head(key).await {
+        Ok(found) => Ok(Some(found.size)),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(cause) => Err(storage::classify(cause, key.as_ref())),
+    }
+}
+
+fn wrong(key: &Path, found: &str, expected: &str) -> Error {
+    Error::Damaged {
+        object: key.to_string(),
+        reason: format!("its checksum is {found}, expected {expected}"),
+    }
+}
