@@ -47,6 +47,8 @@ pub(super) async fn measure(ground: &Ground) -> Outcome<()> {
     let memory = MEMORY_MB.to_string();
     let in_s3 = [
         ("QUERY_MEMORY_MB", memory.as_str()),
+        // Columns that are kept in memory are asked of nobody.
+        ("QUERY_COLUMNS_MB", "0"),
         ("OBJECT_STORE", "s3"),
         ("S3_ENDPOINT", &url),
         ("S3_BUCKET_DATASETS", BUCKET),

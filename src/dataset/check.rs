@@ -125,7 +125,7 @@ impl Datasets {
 
     /// Reads an object through and compares.
     async fn check_object(&self, key: &str, byte_count: u64, blake3: &str) -> Result<(), Error> {
-        let path = Path::from(key);
+        let path = keys::stored(key);
         let damaged = |reason: String| Error::Damaged { object: key.to_owned(), reason };
         let (mut hasher, mut at) = (Hasher::new(), 0_u64);
         // In pieces: one answer of half a gigabyte would take longer than a bucket is waited for.

@@ -125,7 +125,7 @@ impl Datasets {
     ) -> Result<Vec<super::quarantine::SetAside>, Error> {
         let (_, manifest) = self.version(principal, id, number).await?;
         let Some(QuarantineFile { key, blake3, .. }) = &manifest.quarantine else { return Ok(Vec::new()) };
-        let key = object_store::path::Path::from(key.as_str());
+        let key = keys::stored(key);
         let bytes = storage::get_checked(&self.parts.objects, &key, blake3).await?;
         super::quarantine::read(&bytes)
     }

@@ -29,6 +29,7 @@ use super::reader::{CheckedReaders, Written};
 use super::{runtime, stats};
 use crate::catalog::manifest::Manifest;
 use crate::error::Result;
+use crate::storage::keys;
 
 /// From this many columns beyond the filtered ones, decoding only the rows that pass the filter pays.
 /// Below it, decoding all of them is faster: narrow aggregates lost 13 to 40 % with it, and reading
@@ -73,7 +74,9 @@ impl DatasetTable {
         let files = files.filter(|(index, _)| keep.as_ref().is_none_or(|keep| keep[*index]));
         Ok(files
             .map(|(index, (file, stats))| {
-                PartitionedFile::new(&file.key, file.byte_count)
+                let mut planned = PartitionedFile::new(String::new(), file.byte_count);
+                planned.object_meta.location = keys::stored(&file.key);
+                planned
                     .with_extension(Written::new(&self.manifest, index))
                     .with_statistics(Arc::clone(stats))
                     .with_ordering(ordering.clone())

@@ -5,13 +5,13 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use object_store::path::Path;
 use object_store::{GetOptions, GetResultPayload, ObjectStore};
 use rustix::fs::MemfdFlags;
 
 use super::area;
 use super::message::{ToWorker, Unread};
 use crate::engine::{QuerySpec, TableRows};
+use crate::storage::keys;
 
 /// Bytes of one request.
 const READ_BYTES_MAX: u64 = 1 << 30;
@@ -63,7 +63,7 @@ impl Granted {
         if !self.are_files {
             return Ok((byte_count, None));
         }
-        let found = self.objects.get_opts(&Path::from(key), GetOptions::default()).await.map_err(unread)?;
+        let found = self.objects.get_opts(&keys::stored(key), GetOptions::default()).await.map_err(unread)?;
         let file = match found.payload {
             GetResultPayload::File(file, _) => Some(file.into()),
             GetResultPayload::Stream(_) => None,
@@ -90,7 +90,7 @@ impl Granted {
         if total.is_none() {
             return Err(Unread::Failed("the ranges are no part of the file, or too much of it".to_owned()));
         }
-        let bytes = self.objects.get_ranges(&Path::from(key), ranges).await.map_err(unread)?;
+        let bytes = self.objects.get_ranges(&keys::stored(key), ranges).await.map_err(unread)?;
         let area = rustix::fs::memfd_create("bytes", MemfdFlags::CLOEXEC);
         let area = area.map_err(|error| Unread::Failed(error.to_string()))?;
         let parts: Vec<&[u8]> = bytes.iter().map(AsRef::as_ref).collect();

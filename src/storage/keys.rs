@@ -46,6 +46,12 @@ pub fn manifest(id: &DatasetId, label: &str) -> Path {
     Path::from_iter([ROOT, id.as_str(), "versions", &format!("{label}.json")])
 }
 
+/// A key as a manifest has it. Letters beyond ASCII are written as `%XX` there, and are not to be escaped once more.
+#[must_use]
+pub fn stored(text: &str) -> Path {
+    Path::parse(text).unwrap_or_else(|_| Path::from(text))
+}
+
 /// Below it lie the manifests of a dataset, by its id as a folder is called.
 #[must_use]
 pub fn manifests(id: &str) -> Path {
@@ -98,6 +104,15 @@ mod tests {
         #[track_caller]
         fn check(key: &Path, expected: &str) {
             assert_eq!(key.as_ref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_key_that_was_stored_is_the_same_key() {
+        let id = DatasetId::parse("ds_0123456789ab").unwrap();
+        for column in ["day", "計上日", "a%b/c", "ä ö"] {
+            let key = partition_file(&id, "000007-89abcdef", column, "2024-01-05", 0);
+            assert_eq!(stored(key.as_ref()), key, "{column}");
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) async fn of_version(
     let all: Vec<_> = files.chain(set_aside).collect();
     let (verify, mut moving) = (options.verify, Vec::new());
     for (key, bytes, blake3) in all {
-        moving.push(object(from, to, Path::from(key.as_str()), bytes, blake3, verify).boxed());
+        moving.push(object(from, to, keys::stored(key), bytes, blake3, verify).boxed());
     }
     let moving = futures::stream::iter(moving).buffer_unordered(OBJECTS_AT_A_TIME);
     let moved: Vec<Moved> = moving.try_collect().await?;

@@ -347,8 +347,17 @@ async fn ids_that_are_paths_name_nothing() {
         assert!(matches!(made.status, 201 | 400), "{}", made.text());
     }
     let outside: Vec<_> = std::fs::read_dir(app.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    let known =
-        ["objects", "secret.key", "shirabe.db", "shirabe.lock", "spill", "tmp", "run", "audit-retry.ndjson"];
+    let known = [
+        "audit-retry.ndjson",
+        "cache",
+        "objects",
+        "run",
+        "secret.key",
+        "shirabe.db",
+        "shirabe.lock",
+        "spill",
+        "tmp",
+    ];
     let known = |name: &str| known.contains(&name) || name.starts_with("shirabe.db-");
     assert!(outside.iter().all(|name| known(name.to_str().unwrap())), "{outside:?}");
     let list: Value = app.get("/api/datasets").by(ana).send().await.json();

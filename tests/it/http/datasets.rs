@@ -249,3 +249,17 @@ async fn a_profile_tells_what_values_are_like() {
     assert_eq!((&rate["min"], &rate["max"]), (&json!("0.25"), &json!("0.5")));
     app.get(&format!("{path}/columns/nowhere/profile")).by(&ana).send().await.refused(404, "NOT_FOUND");
 }
+
+#[tokio::test]
+async fn the_column_that_files_are_split_by_may_have_any_name() {
+    let app = TestApp::new();
+    let ana = app.ana().await;
+    for (name, column) in [("one", "計上日"), ("two", "ä / b = 100%"), ("three", "day")] {
+        let csv = format!("\"{column}\",amount\n2024-01-05,1\n2024-01-06,2\n");
+        let form = Form::new().file("t.csv", csv).text("name", name).text("partition_column", column);
+        app.post("/api/datasets").by(&ana).form(form).send().await.data(201);
+        let sql = format!("select amount from {name} where \"{column}\" = date '2024-01-06'");
+        assert_eq!(app.rows(&ana, &sql).await, json!([[2]]), "{column}");
+    }
+    assert_eq!(app.findings().await, json!([]));
+}

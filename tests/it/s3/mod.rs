@@ -8,5 +8,7 @@ mod answers;
 mod bucket;
 mod imports;
 mod objects;
+mod outage;
+mod program;
 
 pub(crate) use bucket::TestBucket;
