@@ -50,7 +50,7 @@ async fn installation() -> (TempDir, Person, String) {
 async fn check(app: &TestApp, ana: &Person) {
     let total = "select count(*) as n, sum(doubled(amount)) as total from sales";
     assert_eq!(app.rows(ana, total).await, json!([[3, 14]]));
-    let first = json!({ "sql": "select count(*) as n from sales", "as_of": { "sales": 1 } });
+    let first = json!({ "sql": "select count(*) as n from sales", "as_of": "1" });
     let first = app.post("/api/query").by(ana).json(&first).send().await.data(200);
     assert_eq!(first["rows"], json!([[2]]), "{first}");
     assert_eq!(app.findings().await, json!([]));

@@ -15,7 +15,6 @@ use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, VersionRecord};
 use crate::catalog::store::{Commit, DatasetStore, Owner, Page, PageRequest, StoreError};
 use crate::ids::{CommitId, DatasetId};
-use crate::write_steps::write_step;
 
 #[async_trait]
 impl DatasetStore for DynamoStore {
@@ -64,7 +63,6 @@ impl DatasetStore for DynamoStore {
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
         self.apply(commit).await?;
-        write_step!("commit.done");
         Ok(())
     }
 
