@@ -43,16 +43,13 @@ pub(super) async fn of_version(
     }
     let moving = futures::stream::iter(moving).buffer_unordered(OBJECTS_AT_A_TIME);
     let moved: Vec<Moved> = moving.try_collect().await?;
-    let last = match size(&to.objects, &key).await? {
-        Some(_) => {
-            storage::get_checked(&to.objects, &key, &version.manifest_blake3).await?;
-            Moved { bytes: None, verified: options.verify }
-        }
-        None => {
-            let written = storage::put_new(&to.objects, &key, text).await?;
-            Moved { bytes: Some(written.byte_count), verified: false }
-        }
-    };
+    let mut last = Moved { bytes: None, verified: options.verify };
+    if size(&to.objects, &key).await?.is_none() {
+        last.bytes = Some(storage::put_new(&to.objects, &key, text).await?.byte_count);
+    }
+    if options.verify || last.bytes.is_none() {
+        storage::get_checked(&to.objects, &key, &version.manifest_blake3).await?;
+    }
     for moved in moved.into_iter().chain([last]) {
         copied.objects += u64::from(moved.bytes.is_some());
         copied.object_bytes += moved.bytes.unwrap_or_default();

@@ -153,7 +153,7 @@ async fn an_installation_goes_to_the_cloud_and_back() {
     );
     cloud.extend(folder(spool.path()));
     let up = copy(&folder(source.path()), &cloud).await.unwrap();
-    assert_eq!((up["versions"], up["objects"], up["objects verified"]), (2, 4, 2), "{up:?}");
+    assert_eq!((up["versions"], up["objects"], up["objects verified"]), (2, 4, 4), "{up:?}");
 
     let settings: Vec<_> = cloud.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let service = TestApp::on(spool, &settings);
