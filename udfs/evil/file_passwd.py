@@ -7,5 +7,5 @@ class Escaped(Exception):
 
 
 def transform(inputs, params):
-    with open("/etc/passwd") as file:
-        raise Escaped(file.read())
+    with open("/etc/passwd", "rb") as file:
+        raise Escaped(file.read(100))

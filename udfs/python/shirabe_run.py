@@ -19,6 +19,8 @@ import shirabe_frames
 import shirabe_load
 
 TEXT_MAX = 64 << 10
+# Of errors that were raised while others were handled, so many are told.
+ERRORS_MAX = 8
 OUTPUT = 4
 
 
@@ -174,10 +176,13 @@ def _error(error, file_name, tier):
     seen = set()
     chain = []
     current = error
-    while current is not None and id(current) not in seen:
+    while current is not None and id(current) not in seen and len(chain) < ERRORS_MAX:
         seen.add(id(current))
         chain.append(current)
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    for current in chain:
+        # Told here one by one. Formatting one would otherwise walk through all that it came from.
+        current.__context__ = current.__cause__ = None
     for current in reversed(chain):
         steps = traceback.walk_tb(current.__traceback__)
         own = [step for step in steps if step[0].f_code.co_filename == file_name]

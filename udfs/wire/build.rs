@@ -14,8 +14,9 @@ fn main() -> io::Result<()> {
         format!("    (\"{name}\", include_str!({:?})),\n", path.canonicalize().unwrap_or(path))
     };
     let rows: String = scripts.iter().map(row).collect();
-    let out =
-        env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("there is no folder for what is generated"))?;
+    #[expect(clippy::disallowed_methods, reason = "cargo tells a build script there where to write")]
+    let out = env::var_os("OUT_DIR");
+    let out = out.ok_or_else(|| io::Error::other("there is no folder for what is generated"))?;
     fs::write(
         Path::new(&out).join("scripts.rs"),
         format!("const SCRIPTS: &[(&str, &str)] = &[\n{rows}];\n"),

@@ -38,7 +38,7 @@ pub enum Progress {
     Started,
     /// The child is dead, and nothing of it is left.
     Ended(End),
-    /// No child was made.
+    /// No child was made, or it could not be confined, and so no user code ran.
     Refused(String),
 }
 
@@ -48,6 +48,3 @@ pub enum End {
     Exited(i32),
     Signalled(i32),
 }
-
-/// The exit status of a child that could not be confined, and so ran no user code. Its report says why.
-pub const UNCONFINED: i32 = 98;

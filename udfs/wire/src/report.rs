@@ -25,8 +25,6 @@ pub enum Report {
         byte_count: u64,
         byte_count_max: u64,
     },
-    /// It could not be confined; no user code ran.
-    Unfit(String),
 }
 
 /// What a card says beside its page.

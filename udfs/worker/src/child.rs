@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, FromRawFd as _, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::mm::{MapFlags, ProtFlags};
 use rustix::process::Signal;
 use rustix::time::Timespec;
-use shirabe_wire::message::UNCONFINED;
-use shirabe_wire::{Report, memory};
+use shirabe_wire::memory;
 
 use crate::confine::{self, place::Bounds};
 use crate::keeper::{Place, Run};
@@ -20,30 +19,47 @@ const REPORT: i32 = 3;
 /// As `udfs/python` has it.
 const OUTPUT: i32 = 4;
 /// What is above these numbers is nothing that a run needs.
-const ABOVE_ALL: i32 = 400;
+pub(crate) const ABOVE_ALL: i32 = 400;
+
+/// The job, and where its inputs are: addresses and lengths.
+type Begun = (Vec<u8>, Vec<(usize, usize)>);
+
+/// What ties a child to its keeper until it is confined.
+#[derive(Debug)]
+pub(crate) struct Tie {
+    /// Can be read when the keeper is gone.
+    pub(crate) alive: OwnedFd,
+    /// Where it is told why the child could not be confined. User code never has it.
+    pub(crate) trouble: OwnedFd,
+}
 
 /// Runs the job. Never returns: the process ends with it.
-pub(crate) fn run(run: Run, place: &Place<'_>, bounds: &Bounds, keeper: &OwnedFd) -> ! {
+pub(crate) fn run(run: Run, place: &Place<'_>, bounds: &Bounds, tie: Tie) -> ! {
     let tier = run.start.tier;
     let limits = run.start.limits;
-    let begun = begin(run, place, keeper);
-    let (job, inputs) = match begun {
+    let Tie { alive, trouble } = tie;
+    let begun = begin(run, place, alive, &trouble);
+    let confined = begun.map_err(|cause| format!("beginning: {cause}")).and_then(|begun| {
+        confine::confine(tier, &limits, bounds, place)?;
+        Ok(begun)
+    });
+    let (job, inputs) = match confined {
         Ok(begun) => begun,
-        // There is no place for a report yet.
-        Err(_) => process::exit(UNCONFINED),
+        Err(reason) => {
+            // If the keeper is gone, nobody has to know.
+            let _ = rustix::io::write(&trouble, reason.as_bytes());
+            process::exit(1)
+        }
     };
-    if let Err(reason) = confine::confine(tier, &limits, bounds, place) {
-        let report = serde_json::to_vec(&Report::Unfit(reason)).unwrap_or_default();
-        process::exit(if write(&report).is_ok() { UNCONFINED } else { UNCONFINED + 1 });
-    }
+    drop(trouble);
     let report = place.python.run(&job, &inputs, limits.output_bytes_max, &tier.to_string());
     process::exit(i32::from(write(&report).is_err()))
 }
 
 /// Sees to it that the child does not outlive its keeper, reads and maps what it was given, and closes all else.
-fn begin(run: Run, place: &Place<'_>, keeper: &OwnedFd) -> io::Result<(Vec<u8>, Vec<(usize, usize)>)> {
+fn begin(run: Run, place: &Place<'_>, alive: OwnedFd, trouble: &OwnedFd) -> io::Result<Begun> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    let mut files = [PollFd::new(keeper, PollFlags::IN)];
+    let mut files = [PollFd::new(&alive, PollFlags::IN)];
     if poll(&mut files, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? != 0 {
         return Err(io::Error::other("the keeper is gone"));
     }
@@ -62,8 +78,8 @@ fn begin(run: Run, place: &Place<'_>, keeper: &OwnedFd) -> io::Result<(Vec<u8>, 
     process::place(report, REPORT)?;
     process::place(output, OUTPUT)?;
     // These would close numbers that are somebody else's by then.
-    std::mem::forget((file, run.control, run.log, run.report, run.output, run.inputs));
-    process::close_from(OUTPUT + 1)?;
+    std::mem::forget((file, alive, run.control, run.log, run.report, run.output, run.inputs));
+    process::close_all_but(OUTPUT + 1, trouble.as_fd())?;
     Ok((job, inputs))
 }
 

@@ -1,14 +1,14 @@
 //! One run from outside: the process that makes the place for the child, waits for it, and tells how it died.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitIdStatus};
 use shirabe_wire::frame;
-use shirabe_wire::message::{End, Progress, Start, UNCONFINED};
+use shirabe_wire::message::{End, Progress, Start};
 
-use crate::child;
+use crate::child::{self, ABOVE_ALL, Tie};
 use crate::confine::filter::Filters;
 use crate::confine::place;
 use crate::interpreter::Loaded;
@@ -54,7 +54,7 @@ pub(crate) struct Place<'a> {
 pub(crate) fn keep(run: Run, place: &Place<'_>) -> ! {
     let control = match run.control.try_clone() {
         Ok(control) => control,
-        Err(_) => process::exit(UNCONFINED),
+        Err(_) => process::exit(1),
     };
     let status = match prepare_and_wait(run, place) {
         Ok(status) => {
@@ -78,14 +78,26 @@ fn prepare_and_wait(run: Run, place: &Place<'_>) -> Result<WaitIdStatus, String>
     let own = rustix::process::getpid();
     let alive = rustix::process::pidfd_open(own, PidfdFlags::empty())
         .map_err(|cause| told("a pidfd")(cause.into()))?;
+    let (trouble, told_trouble) = trouble().map_err(told("a pipe"))?;
     match process::fork().map_err(told("forking"))? {
-        Side::Child => child::run(run, place, &bounds, &alive),
+        Side::Child => child::run(run, place, &bounds, Tie { alive, trouble: told_trouble }),
         Side::Parent(child) => {
+            drop(told_trouble);
             // The end of what it prints is seen when the child's copy is the last one.
             let Run { control, .. } = run;
-            wait(child, &control).map_err(told("waiting"))
+            let status = wait(child, &control).map_err(told("waiting"))?;
+            let mut reason = String::new();
+            // The child is dead, so this ends.
+            std::fs::File::from(trouble).read_to_string(&mut reason).map_err(told("a pipe"))?;
+            if reason.is_empty() { Ok(status) } else { Err(reason) }
         }
     }
+}
+
+/// A pipe whose writing end is out of the way of the numbers that the child gives away.
+fn trouble() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = io::pipe()?;
+    Ok((reader.into(), rustix::io::fcntl_dupfd_cloexec(&writer, ABOVE_ALL)?))
 }
 
 /// Waits for the child, and ends it when nobody wants its answer any more.

@@ -74,12 +74,18 @@ pub(crate) fn place(from: OwnedFd, number: RawFd) -> io::Result<()> {
     if outcome == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Closes all descriptors from `first` on.
-pub(crate) fn close_from(first: RawFd) -> io::Result<()> {
-    #[expect(unsafe_code, reason = "what is closed may have no owner")]
-    // SAFETY: the call reads and writes no memory of ours. The child, which calls this, uses none of these afterwards.
-    let outcome = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
-    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+/// Closes all descriptors from `first` on, but for `kept`, which is above it.
+pub(crate) fn close_all_but(first: RawFd, kept: BorrowedFd<'_>) -> io::Result<()> {
+    let kept = kept.as_raw_fd();
+    for (from, to) in [(first, kept - 1), (kept + 1, RawFd::MAX)] {
+        #[expect(unsafe_code, reason = "what is closed may have no owner")]
+        // SAFETY: the call reads and writes no memory of ours. The child, which calls this, has forgotten its owners.
+        let outcome = unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) };
+        if outcome != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// A descriptor that can be read when a process of ours has ended.

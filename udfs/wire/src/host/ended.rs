@@ -1,12 +1,12 @@
 //! What came of a run: read once the child is dead, from files that only it could write.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek as _};
 use std::os::fd::OwnedFd;
 
 use crate::job::{Job, JobKind, Limits};
 use crate::memory;
-use crate::message::{End, UNCONFINED};
+use crate::message::End;
 use crate::report::{CardReport, PythonError, REPORT_BYTES_MAX, Report};
 
 /// How a stream of Arrow IPC begins. The rest is for whoever reads the rows, where nothing is lost if that fails.
@@ -116,7 +116,6 @@ impl Left {
         }
         match ended.end {
             End::Exited(0) => self.by_report(job, limits),
-            End::Exited(UNCONFINED) => Err(self.unfit()),
             End::Exited(status) => {
                 Err(Failure::BadOutput(format!("the run ended without a result, with status {status}")))
             }
@@ -129,14 +128,6 @@ impl Left {
             End::Signalled(SIGKILL) => Err(out_of_memory(None)),
             End::Signalled(_) if ended.said_no_memory => Err(out_of_memory(None)),
             End::Signalled(signal) => Err(Failure::Crashed { signal }),
-        }
-    }
-
-    /// Its status alone could be that of user code, which ends the process as it likes.
-    fn unfit(mut self) -> Failure {
-        match self.report() {
-            Ok(Report::Unfit(reason)) => Failure::Unfit(reason),
-            _ => Failure::BadOutput(format!("the run ended without a result, with status {UNCONFINED}")),
         }
     }
 
@@ -168,13 +159,13 @@ impl Left {
             (Report::OutputTooLarge { .. }, _) => {
                 Err(Failure::OutputTooLarge { byte_count_max: limits.output_bytes_max })
             }
-            (Report::Rows { .. } | Report::Card(_) | Report::Unfit(_), _) => {
+            (Report::Rows { .. } | Report::Card(_), _) => {
                 Err(Failure::BadOutput("the run ended with a result of another kind".to_owned()))
             }
         }
     }
 
-    fn rows(self, limits: &Limits, row_count: u64, column_count: u64) -> Result<Rows, Failure> {
+    fn rows(mut self, limits: &Limits, row_count: u64, column_count: u64) -> Result<Rows, Failure> {
         let bad = |error: io::Error| Failure::BadOutput(format!("the result cannot be read: {error}"));
         // Nobody is left who could have mapped it to write, so this cannot fail for an honest reason.
         memory::seal(&self.output).map_err(bad)?;
@@ -187,6 +178,7 @@ impl Left {
         if read != begin.len() || begin != STREAM_BEGINS {
             return Err(Failure::BadOutput("the result is no stream of Arrow IPC".to_owned()));
         }
+        self.output.rewind().map_err(bad)?;
         Ok(Rows { stream: self.output.into(), byte_count, row_count, column_count })
     }
 }
