@@ -1,6 +1,6 @@
 # tries: makes threads without end
-# end: python_error:RuntimeError|out_of_memory
-# limits: deadline_ms=15000
+# end: python_error:RuntimeError|out_of_memory|timed_out
+# limits: deadline_ms=5000
 import threading
 
 

@@ -97,7 +97,7 @@ def _use_one_thread():
 
 def _fonts():
     """Lets matplotlib read its own fonts from memory, and no others: what a page looks like depends on no machine."""
-    from matplotlib import font_manager, ft2font
+    from matplotlib import _mathtext, font_manager, ft2font
 
     folder = pathlib.Path(font_manager.__file__).parent / "mpl-data" / "fonts"
     fonts = {str(path): path.read_bytes() for path in sorted(folder.glob("ttf/*.ttf"))}
@@ -109,6 +109,11 @@ def _fonts():
     held = types.SimpleNamespace(**vars(ft2font))
     held.FT2Font = open_font
     font_manager.ft2font = held
+    # Formulas ask first whether the file is there.
+    there = types.SimpleNamespace(**vars(os))
+    there.path = types.SimpleNamespace(**vars(os.path))
+    there.path.exists = lambda path: os.fspath(path) in fonts or os.path.exists(path)
+    _mathtext.os = there
 
 
 def _plotly():
@@ -129,12 +134,17 @@ def _warm():
     import datetime
     import zoneinfo
 
+    import joblib
     import matplotlib.pyplot as plt
     import numpy as np
     import pandas as pd
     import plotly.express as px
     import pyarrow as pa
+    from sklearn.utils import parallel
 
+    # Both look into /proc and remember what they found.
+    parallel._get_threadpool_controller()
+    joblib.cpu_count(only_physical_cores=True)
     for zone in ("UTC", "Asia/Tokyo", "Europe/London", "Europe/Berlin", "America/New_York", "America/Los_Angeles"):
         datetime.datetime(2024, 1, 1, tzinfo=zoneinfo.ZoneInfo(zone))
         pd.Timestamp("2024-01-01", tz=zone)

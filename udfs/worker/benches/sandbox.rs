@@ -19,18 +19,23 @@ use arrow_ipc::writer::StreamWriter;
 use shirabe_wire::host::{Request, Zygote};
 use shirabe_wire::{Frames, InputName, Job, Limits, Tier, memory};
 
-const NOTHING: &str = "import pandas as pd\nF = pd.DataFrame({'n': [1]})\ndef transform(inputs, params):\n    return F\n";
+const NOTHING: &str =
+    "import pandas as pd\nF = pd.DataFrame({'n': [1]})\ndef transform(inputs, params):\n    return F\n";
 const THROUGH: &str = "def transform(inputs, params):\n    return inputs['t']\n";
 const LOOPS: [(&str, &str); 2] = [
     ("Python", "def transform(inputs, params):\n    while True:\n        pass\n"),
-    ("C", "import collections, itertools\ndef transform(inputs, params):\n    collections.deque(itertools.repeat(0), maxlen=0)\n"),
+    (
+        "C",
+        "import collections, itertools\ndef transform(inputs, params):\n    collections.deque(itertools.repeat(0), maxlen=0)\n",
+    ),
 ];
 const ROWS: usize = 1_000_000;
 type Error = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Error> {
     #[expect(clippy::disallowed_methods, reason = "`./dev bench` says where the libraries are")]
-    let home = std::env::var_os("SHIRABE_PYTHON_HOME").ok_or("`./dev bench sandbox` sets SHIRABE_PYTHON_HOME")?;
+    let home =
+        std::env::var_os("SHIRABE_PYTHON_HOME").ok_or("`./dev bench sandbox` sets SHIRABE_PYTHON_HOME")?;
     let home = PathBuf::from(home);
     let zygote = Zygote::start(Path::new(env!("CARGO_BIN_EXE_shirabe-worker")), &home)?;
     let out = &mut io::stdout();
@@ -56,7 +61,9 @@ fn rows(out: &mut impl io::Write, zygote: &Zygote, home: &Path) -> Result<(), Er
     let file = std::env::temp_dir().join(format!("shirabe-bench-{}.arrow", std::process::id()));
     std::fs::write(&file, &stream)?;
     let input = memory::sealed("input", &[&stream])?;
-    for (name, frames) in [("Arrow-backed", Frames::PandasArrow), ("pandas", Frames::Pandas), ("pyarrow", Frames::Pyarrow)] {
+    for (name, frames) in
+        [("Arrow-backed", Frames::PandasArrow), ("pandas", Frames::Pandas), ("pyarrow", Frames::Pyarrow)]
+    {
         let mut job = Job::transform(THROUGH);
         job.frames = frames;
         job.inputs = vec![InputName { id: "t".to_owned(), alias: None }];
@@ -84,7 +91,13 @@ fn kills(out: &mut impl io::Write, zygote: &Zygote) -> Result<(), Error> {
     Ok(())
 }
 
-fn measure(zygote: &Zygote, tier: Tier, job: &Job, inputs: &[&OwnedFd], rounds: u32) -> Result<Vec<Duration>, Error> {
+fn measure(
+    zygote: &Zygote,
+    tier: Tier,
+    job: &Job,
+    inputs: &[&OwnedFd],
+    rounds: u32,
+) -> Result<Vec<Duration>, Error> {
     let inputs: Vec<_> = inputs.iter().map(|input| input.as_fd()).collect();
     let mut times = Vec::new();
     for _ in 0..rounds {
@@ -101,12 +114,17 @@ fn bare(home: &Path, job: &Job, file: Option<&Path>, rounds: u32) -> Result<Vec<
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     #[expect(clippy::disallowed_methods, reason = "what is measured against is a plain interpreter")]
     let mut command = Command::new(home.join("bin/python"));
-    command.args(["-I".as_ref(), folder.join("benches/bare.py").as_os_str(), folder.join("../python").as_os_str()]);
+    command.args([
+        "-I".as_ref(),
+        folder.join("benches/bare.py").as_os_str(),
+        folder.join("../python").as_os_str(),
+    ]);
     command.arg(serde_json::to_string(job)?).arg(file.unwrap_or(Path::new("-"))).arg(rounds.to_string());
     command.envs([("OMP_NUM_THREADS", "1"), ("OPENBLAS_NUM_THREADS", "1"), ("MPLBACKEND", "agg")]);
     let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let times = text.lines().filter_map(|line| line.parse().ok()).map(|ms: f64| Duration::from_secs_f64(ms / 1000.0));
+    let times =
+        text.lines().filter_map(|line| line.parse().ok()).map(|ms: f64| Duration::from_secs_f64(ms / 1000.0));
     let times: Vec<Duration> = times.collect();
     if times.is_empty() {
         return Err(String::from_utf8_lossy(&output.stderr).into());

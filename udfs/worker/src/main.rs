@@ -26,11 +26,19 @@ mod environment;
 mod interpreter;
 mod keeper;
 mod layout;
+mod pages;
 mod process;
 mod zygote;
 
+/// In place of a folder: waits for the processes that it has, and does nothing else.
+const WAITING: &str = "--wait";
+
 fn main() -> ExitCode {
     let Some(home) = std::env::args_os().nth(1).map(PathBuf::from) else { return ExitCode::from(2) };
+    if home.as_os_str() == WAITING {
+        process::wait_for_all();
+        return ExitCode::SUCCESS;
+    }
     // Whoever started the service may have left something open in it. Nothing of ours is open yet.
     let socket = shirabe_inherited::close_all().and_then(|()| process::take_standard_input());
     let Ok(socket) = socket else { return ExitCode::from(2) };
@@ -52,9 +60,9 @@ fn serve(home: &std::path::Path, socket: std::os::fd::BorrowedFd<'_>) -> Result<
     let null = process::null().map_err(|cause| format!("there is no empty input: {cause}"))?;
     let shed = zygote::shed_threads(&python).map_err(|cause| format!("it has threads: {cause}"))?;
     if matches!(shed, zygote::Shed::Loader) {
-        process::wait_for_all();
-        return Ok(());
+        return Err(format!("it cannot wait: {}", process::become_waiting(WAITING)));
     }
+    pages::enlarge().map_err(|cause| format!("its memory: {cause}"))?;
     let socket: OwnedFd = socket.try_clone_to_owned().map_err(|cause: io::Error| cause.to_string())?;
     zygote::Zygote::new(python, layout::Layout::new(home)?, socket, null)?
         .serve()

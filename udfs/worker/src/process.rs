@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt as _;
 
 use rustix::process::{Pid, WaitIdOptions, WaitOptions};
 
@@ -34,6 +35,14 @@ pub(crate) fn exit(status: i32) -> ! {
     unsafe {
         libc::_exit(status)
     }
+}
+
+/// Starts this program again in place of itself, with `argument`: what it has loaded is given back, and the processes
+/// that it has made stay its own. Returns only if that fails.
+pub(crate) fn become_waiting(argument: &str) -> io::Error {
+    #[expect(clippy::disallowed_methods, reason = "no process is started, this one goes on as another")]
+    let mut command = std::process::Command::new("/proc/self/exe");
+    command.arg(argument).env_clear().exec()
 }
 
 /// Waits until this process has no others.

@@ -40,13 +40,15 @@ pub struct Finished {
     pub result: Result<Answer, Failure>,
     /// Whether it printed more than it may.
     pub log_was_cut: bool,
+    /// Whether user code may have run.
+    pub has_begun: bool,
     /// From the end of its child backwards to when it was killed, if it was.
     pub dying: Option<Duration>,
 }
 
 impl Finished {
     pub(super) fn unavailable(reason: String) -> Self {
-        Self { result: Err(Failure::Unavailable(reason)), log_was_cut: false, dying: None }
+        Self { result: Err(Failure::Unavailable(reason)), log_was_cut: false, has_begun: false, dying: None }
     }
 }
 
@@ -99,7 +101,7 @@ impl<'a> Running<'a> {
     fn finish(mut self, request: &Request<'_>) -> Finished {
         let end = self.wait(request);
         let dying = self.killed.map(|(_, at)| at.elapsed());
-        let log_was_cut = self.log.was_cut;
+        let (log_was_cut, has_begun) = (self.log.was_cut, self.child.is_some());
         let result = match end {
             Ok(Ok(end)) => {
                 let ended = Ended {
@@ -116,7 +118,7 @@ impl<'a> Running<'a> {
                 Err(Failure::Unavailable(error.to_string()))
             }
         };
-        Finished { result, log_was_cut, dying }
+        Finished { result, log_was_cut, has_begun, dying }
     }
 
     /// Waits for the end of the child.

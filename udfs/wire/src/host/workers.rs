@@ -136,10 +136,13 @@ impl PythonWorkers {
     #[must_use]
     pub fn run(&self, request: &Request<'_>, on_line: &mut dyn FnMut(&str)) -> Finished {
         let request = Request { tier: self.tier, ..*request };
-        match self.zygote() {
+        let mut run = || match self.zygote() {
             Ok(zygote) => zygote.run(&request, on_line),
             Err(error) => Finished::unavailable(error.to_string()),
-        }
+        };
+        let finished = run();
+        // The zygote was on its way out. No user code has run, so nobody sees that it is tried again.
+        if finished.may_be_tried_again() && !finished.has_begun { run() } else { finished }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
