@@ -1,4 +1,4 @@
-# tries: never ends
+# tries: never ends, in plain Python
 # end: timed_out
 # limits: deadline_ms=400
 

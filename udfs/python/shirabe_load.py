@@ -102,18 +102,23 @@ def _fonts():
     folder = pathlib.Path(font_manager.__file__).parent / "mpl-data" / "fonts"
     fonts = {str(path): path.read_bytes() for path in sorted(folder.glob("ttf/*.ttf"))}
 
+    def held_font(path):
+        # A path of matplotlib's is a text that equals no other text.
+        return fonts.get("".join(os.fspath(path)))
+
     def open_font(path, *arguments, **settings):
-        held = fonts.get(os.fspath(path))
+        held = held_font(path)
         return ft2font.FT2Font(path if held is None else io.BytesIO(held), *arguments, **settings)
 
     held = types.SimpleNamespace(**vars(ft2font))
     held.FT2Font = open_font
     font_manager.ft2font = held
-    # Formulas ask first whether the file is there.
+    # Both ask first whether the file is there.
     there = types.SimpleNamespace(**vars(os))
     there.path = types.SimpleNamespace(**vars(os.path))
-    there.path.exists = lambda path: os.fspath(path) in fonts or os.path.exists(path)
-    _mathtext.os = there
+    there.path.exists = lambda path: held_font(path) is not None or os.path.exists(path)
+    there.path.isfile = lambda path: held_font(path) is not None or os.path.isfile(path)
+    font_manager.os = _mathtext.os = there
 
 
 def _plotly():
@@ -157,9 +162,12 @@ def _warm():
     repr(frame)
     px.bar(frame, x="b", y="c").to_html(full_html=False)
     figure, axes = plt.subplots()
-    axes.set_title("$x^2$")
     axes.plot([1, 2])
-    figure.savefig(io.BytesIO(), format="png")
+    for fonts in ("cm", "stix", "stixsans", "dejavuserif", "dejavusans"):
+        with plt.rc_context({"mathtext.fontset": fonts}):
+            axes.set_title(r"$x^2 \alpha \mathbf{x} \mathcal{L} \sum$")
+            figure.savefig(io.BytesIO(), format="png")
+    figure.savefig(io.StringIO(), format="svg")
     plt.close(figure)
 
 

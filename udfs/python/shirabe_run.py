@@ -5,7 +5,7 @@ import inspect
 import io
 import json
 import linecache
-import os
+import mmap
 import random
 import sys
 import traceback
@@ -48,8 +48,8 @@ def prepare(seed):
 def run(job, inputs, output_bytes_max, tier):
     """Runs a job of JSON on `inputs`, each an address and a length, and returns the report as JSON."""
     job = json.loads(job)
-    # Given back when there is no memory left, so that there is some to say so.
-    reserve = [bytearray(4 << 20)]
+    # Given back when there is no memory left, so that there is some to say so. Nothing is ever in it.
+    reserve = mmap.mmap(-1, 4 << 20)
     try:
         prepare(job["seed"])
         report = _run(job, inputs, output_bytes_max)
@@ -59,7 +59,7 @@ def run(job, inputs, output_bytes_max, tier):
     except OutputTooLarge as error:
         report = error.report
     except MemoryError as error:
-        reserve.clear()
+        reserve.close()
         traceback.clear_frames(error.__traceback__)
         gc.collect()
         report = {"out_of_memory": _error(error, job["file_name"], tier)}

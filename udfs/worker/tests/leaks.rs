@@ -1,5 +1,8 @@
 //! What a thousand kills leave. Apart from the other tests, because it counts what its own process has open.
 
+// Says to clippy what is true anyway: helpers here are test code too, and may unwrap.
+#![cfg(test)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
