@@ -1,4 +1,4 @@
-# tries: sleeps
+# tries: sleeps past its deadline
 # end: timed_out
 # limits: deadline_ms=400
 import time

@@ -2,12 +2,12 @@
 //!
 //! Compared: one run through the host's side, from the request to sealed rows, against the same prelude and the same
 //! code in a plain interpreter with the libraries loaded (`bare.py`).
-//! Measured: a transform that does nothing; 1,000,000 rows of 16 columns in and out, on frames of Arrow and of pandas;
+//! Measured: the self-test that a start waits for; a transform that does nothing; 1,000,000 rows of 16 columns in and out, on frames of Arrow and of pandas;
 //! the time from the deadline to a dead child, for a loop in Python and one in C.
 //! Not measured: loading the libraries, which happens once per zygote; reading and validating rows afterwards.
 //! Last numbers: udfs/worker/benches/README.md.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_ipc::writer::StreamWriter;
-use shirabe_wire::host::{Request, Zygote};
+use shirabe_wire::host::{self, Request, Zygote};
 use shirabe_wire::{Frames, InputName, Job, Limits, Tier, memory};
 
 const NOTHING: &str =
@@ -39,6 +39,10 @@ fn main() -> Result<(), Error> {
     let home = PathBuf::from(home);
     let zygote = Zygote::start(Path::new(env!("CARGO_BIN_EXE_shirabe-worker")), &home)?;
     let out = &mut io::stdout();
+    let begin = Instant::now();
+    let test = host::self_test(&zygote, Tier::C, &std::env::temp_dir())?;
+    let seconds = begin.elapsed().as_secs_f64();
+    writeln!(out, "self-test: {} on tier {:?}, {seconds:.1} s", test.score(), test.tier)?;
     nothing(out, &zygote, &home)?;
     rows(out, &zygote, &home)?;
     kills(out, &zygote)

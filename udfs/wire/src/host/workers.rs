@@ -163,6 +163,6 @@ impl Finished {
     /// Whether the worker, and not the job, was at fault: another run may go well.
     #[must_use]
     pub fn may_be_tried_again(&self) -> bool {
-        matches!(self.result, Err(Failure::Unavailable(_)))
+        matches!(self.result, Err(Failure::Unavailable(_) | Failure::Unfit(_)))
     }
 }

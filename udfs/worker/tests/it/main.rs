@@ -7,6 +7,7 @@ mod corpus;
 mod ends;
 mod frames;
 mod libraries;
+mod memory;
 mod processes;
 mod support;
 mod unprivileged;
