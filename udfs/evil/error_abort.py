@@ -1,0 +1,7 @@
+# tries: ends by an abort
+# end: crashed
+import os
+
+
+def transform(inputs, params):
+    os.abort()

@@ -1,0 +1,6 @@
+# tries: calls itself without end
+# end: python_error:RecursionError
+
+
+def transform(inputs, params):
+    return transform(inputs, params)

@@ -1,0 +1,8 @@
+# tries: makes processes without end
+# end: python_error:PermissionError
+import os
+
+
+def transform(inputs, params):
+    while True:
+        os.fork()

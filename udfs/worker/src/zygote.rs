@@ -1,0 +1,200 @@
+//! The process from which runs are forked. It has one thread, holds no data of anybody, and runs no user code.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{PidfdFlags, Signal};
+use shirabe_wire::frame;
+use shirabe_wire::job::INPUTS_MAX;
+use shirabe_wire::message::{Greeting, Progress, START_DESCRIPTORS, Start};
+
+use crate::confine::filter::Filters;
+use crate::interpreter::Loaded;
+use crate::keeper::{self, Run};
+use crate::layout::Layout;
+use crate::process::{self, Side};
+
+/// How long a thread that a library started may take until it waits.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// Which process this is once the threads are gone.
+pub(crate) enum Shed {
+    Zygote,
+    /// The one that has them. It has nothing left to do but to see the others end.
+    Loader,
+}
+
+/// Leaves threads behind that libraries have started: a copy of a process has only the thread that made it.
+///
+/// They wait for work that never comes, so no lock is held in the copy for ever.
+pub(crate) fn shed_threads(python: &Loaded) -> io::Result<Shed> {
+    // What is left behind when the zygote ends comes to the loader, and to nobody else.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    wait_until_others_wait()?;
+    match python.fork()? {
+        Side::Parent(_) => Ok(Shed::Loader),
+        Side::Child => {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            python.after_fork();
+            match thread_count()? {
+                1 => Ok(Shed::Zygote),
+                count => Err(io::Error::other(format!("{count} are left"))),
+            }
+        }
+    }
+}
+
+fn thread_count() -> io::Result<usize> {
+    Ok(fs::read_dir("/proc/self/task")?.count())
+}
+
+fn wait_until_others_wait() -> io::Result<()> {
+    let own = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let until = Instant::now() + SETTLE;
+    let mut calm = 0;
+    // Seen waiting more than once: one that was just between two things would have gone on.
+    while calm < 3 {
+        let mut waiting = true;
+        for task in fs::read_dir("/proc/self/task")?.flatten() {
+            if task.file_name().to_str() != Some(&own) {
+                let stat = fs::read_to_string(task.path().join("stat"))?;
+                waiting &= stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'));
+            }
+        }
+        calm = if waiting { calm + 1 } else { 0 };
+        if Instant::now() > until {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "a thread of a library does not come to rest",
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+/// Waits for jobs, and forks.
+#[derive(Debug)]
+pub(crate) struct Zygote {
+    python: Loaded,
+    layout: Layout,
+    filters: Filters,
+    socket: OwnedFd,
+    null: OwnedFd,
+    ended: OwnedFd,
+    /// Threads of the user that were there at the start, for limits that count all of them.
+    tasks_of_user: u64,
+    run_count: u32,
+}
+
+impl Zygote {
+    pub(crate) fn new(
+        python: Loaded,
+        layout: Layout,
+        socket: OwnedFd,
+        null: OwnedFd,
+    ) -> Result<Self, String> {
+        let no = |what: &'static str| move |cause: io::Error| format!("{what}: {cause}");
+        process::ignore_file_size_signal();
+        // What a keeper leaves behind when it is killed comes here, and not to whoever started the service.
+        let own = Some(rustix::process::getpid());
+        rustix::process::set_child_subreaper(own).map_err(|cause| format!("subreaper: {cause}"))?;
+        let ended = process::ended_children().map_err(no("signals"))?;
+        let filters = Filters::new()?;
+        let tasks_of_user = tasks_of_user().map_err(no("/proc"))?;
+        Ok(Self { python, layout, filters, socket, null, ended, tasks_of_user, run_count: 0 })
+    }
+
+    /// Serves until the service closes its end.
+    pub(crate) fn serve(mut self) -> io::Result<()> {
+        let ready =
+            Greeting::Ready { python: self.python.version.clone(), libraries: self.python.libraries.clone() };
+        let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
+        frame::send(&self.socket, &ready, &[own.as_fd()])?;
+        drop(own);
+        loop {
+            let mut files =
+                [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.ended, PollFlags::IN)];
+            rustix::io::retry_on_intr(|| poll(&mut files, None))?;
+            let (asked, ended) = (!files[0].revents().is_empty(), !files[1].revents().is_empty());
+            if ended {
+                // Signals of one kind are not counted, so what it says does not matter.
+                let _ = rustix::io::read(&self.ended, &mut [0; 1024]);
+                process::reap();
+            }
+            if asked {
+                match frame::receive(&self.socket) {
+                    Ok((start, descriptors)) => self.start(&start, descriptors)?,
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, start: &Start, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        if descriptors.len() != START_DESCRIPTORS + start.inputs || start.inputs > INPUTS_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a job came without what it needs"));
+        }
+        let run = Run::new(start.clone(), descriptors);
+        let answer = run.control.try_clone()?;
+        if thread_count()? != 1 {
+            // Nobody may be forked from here any more; the service starts another one.
+            frame::send(&answer, &Progress::Refused("the process to fork from has threads".to_owned()), &[])?;
+            return Err(io::Error::other("it has threads"));
+        }
+        self.run_count = self.run_count.wrapping_add(1);
+        match self.python.fork() {
+            Ok(Side::Child) => {
+                drop(answer);
+                self.keep(run)
+            }
+            Ok(Side::Parent(keeper)) => {
+                // Whoever asked may be gone; the keeper will notice.
+                let pidfd = rustix::process::pidfd_open(keeper, PidfdFlags::empty())?;
+                let _ = frame::send(&answer, &Progress::Forked, &[pidfd.as_fd()]);
+                Ok(())
+            }
+            Err(cause) => {
+                let _ = frame::send(
+                    &answer,
+                    &Progress::Refused(format!("no process could be made: {cause}")),
+                    &[],
+                );
+                Ok(())
+            }
+        }
+    }
+
+    fn keep(&mut self, run: Run) -> ! {
+        let place = keeper::Place {
+            python: &self.python,
+            layout: &self.layout,
+            filters: &self.filters,
+            null: &self.null,
+            tasks_of_user: self.tasks_of_user,
+            run_number: self.run_count,
+            others: [&self.socket, &self.ended],
+        };
+        keeper::keep(run, &place)
+    }
+}
+
+/// How many threads the user of this process has, in all processes that can be seen.
+fn tasks_of_user() -> io::Result<u64> {
+    let own = format!("\nUid:\t{}\t", rustix::process::getuid().as_raw());
+    let mut count = 0;
+    for process in fs::read_dir("/proc")?.flatten() {
+        // One that ends meanwhile does not count.
+        let Ok(status) = fs::read_to_string(process.path().join("status")) else { continue };
+        if status.contains(&own) {
+            let threads =
+                status.lines().find_map(|line| line.strip_prefix("Threads:\t")?.parse::<u64>().ok());
+            count += threads.unwrap_or(1);
+        }
+    }
+    Ok(count)
+}
