@@ -117,7 +117,9 @@ fn measure(
 fn bare(home: &Path, job: &Job, file: Option<&Path>, rounds: u32) -> Result<Vec<Duration>, Error> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     #[expect(clippy::disallowed_methods, reason = "what is measured against is a plain interpreter")]
-    let mut command = Command::new(home.join("bin/python"));
+    let mut command = Command::new("nice");
+    // As a run has it: on a busy machine it would be something else that is compared.
+    command.args(["-n", "10"]).arg(home.join("bin/python"));
     command.args([
         "-I".as_ref(),
         folder.join("benches/bare.py").as_os_str(),

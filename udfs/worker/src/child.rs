@@ -98,7 +98,14 @@ fn map(input: &OwnedFd) -> io::Result<(usize, usize)> {
     // SAFETY: the mapping is new memory and stays until the process ends. The file is sealed, so what is read through
     // it never changes and never goes away.
     let address = unsafe {
-        rustix::mm::mmap(std::ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, input, 0)?
+        rustix::mm::mmap(
+            std::ptr::null_mut(),
+            length,
+            ProtFlags::READ,
+            MapFlags::SHARED | MapFlags::POPULATE,
+            input,
+            0,
+        )?
     };
     Ok((address.addr(), length))
 }
