@@ -1,9 +1,7 @@
 //! The check: whether everything that is said to be there is there, and is what was written.
 
-use blake3::Hasher;
 use futures::TryStreamExt as _;
 use object_store::path::Path;
-use object_store::{GetOptions, ObjectStore as _, ObjectStoreExt as _};
 use serde::Serialize;
 use std::collections::HashSet;
 
@@ -12,10 +10,7 @@ use crate::auth::{Action, Object, Principal, authorize};
 use crate::catalog::Manifest;
 use crate::catalog::record::{DatasetRecord, VersionRecord};
 use crate::error::Error;
-use crate::storage::{classify, keys};
-
-/// Bytes that are read at a time.
-const PIECE_BYTES: u64 = 8 << 20;
+use crate::storage::{Reading, classify, keys};
 
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -112,7 +107,8 @@ impl Datasets {
             }
             report.objects += 1;
             report.bytes += byte_count;
-            if let Err(error) = self.check_object(key, byte_count, blake3).await {
+            let reading = Reading::new(&self.parts.objects, key, byte_count, blake3);
+            if let Err(error) = reading.check().await {
                 report.findings.push(finding(
                     record,
                     Some(version.number),
@@ -121,42 +117,6 @@ impl Datasets {
                 ));
             }
         }
-    }
-
-    /// Reads an object through and compares.
-    async fn check_object(&self, key: &str, byte_count: u64, blake3: &str) -> Result<(), Error> {
-        let path = keys::stored(key);
-        let damaged = |reason: String| Error::Damaged { object: key.to_owned(), reason };
-        let (mut hasher, mut at) = (Hasher::new(), 0_u64);
-        // In pieces: one answer of half a gigabyte would take longer than a bucket is waited for.
-        while at < byte_count {
-            let range = at..byte_count.min(at + PIECE_BYTES);
-            let options = GetOptions { range: Some(range.clone().into()), ..GetOptions::default() };
-            let found = match self.parts.objects.get_opts(&path, options).await {
-                Ok(found) => found,
-                Err(cause) => {
-                    let size = self.parts.objects.head(&path).await.map_or(byte_count, |meta| meta.size);
-                    return Err(match size == byte_count {
-                        true => classify(cause, key),
-                        false => damaged(format!("it has {size} bytes, expected {byte_count}")),
-                    });
-                }
-            };
-            if found.meta.size != byte_count {
-                return Err(damaged(format!("it has {} bytes, expected {byte_count}", found.meta.size)));
-            }
-            let piece = found.bytes().await.map_err(|cause| classify(cause, key))?;
-            if piece.len() as u64 != range.end - range.start {
-                return Err(damaged("it ends too early".to_owned()));
-            }
-            hasher.update(&piece);
-            at = range.end;
-        }
-        let hash = hasher.finalize().to_hex();
-        if hash.as_str() != blake3 {
-            return Err(damaged(format!("its checksum is {hash}, expected {blake3}")));
-        }
-        Ok(())
     }
 
     async fn unnamed(&self, dataset: &str, named: &HashSet<String>) -> Result<u64, Error> {

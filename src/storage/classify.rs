@@ -100,7 +100,9 @@ fn of_http(kind: HttpErrorKind) -> Option<Reason> {
         HttpErrorKind::Connect
         | HttpErrorKind::Request
         | HttpErrorKind::Timeout
-        | HttpErrorKind::Interrupted => Some(Reason::Unreachable),
+        | HttpErrorKind::Interrupted
+        // An answer that is cut in its middle: bytes are asked for as they are, and there is nothing else to decode.
+        | HttpErrorKind::Decode => Some(Reason::Unreachable),
         _ => None,
     }
 }
@@ -108,6 +110,16 @@ fn of_http(kind: HttpErrorKind) -> Option<Reason> {
 fn of_io(kind: Io) -> Option<Reason> {
     match kind {
         Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => Some(Reason::Full),
+        // What ends a connection has many names, and `HttpError` knows some of them.
+        Io::BrokenPipe
+        | Io::ConnectionAborted
+        | Io::ConnectionRefused
+        | Io::ConnectionReset
+        | Io::HostUnreachable
+        | Io::NetworkDown
+        | Io::NetworkUnreachable
+        | Io::NotConnected
+        | Io::TimedOut => Some(Reason::Unreachable),
         // The kind of an I/O error that was made from another one.
         Io::Other => None,
         _ => Some(Reason::Other),
@@ -180,6 +192,18 @@ mod tests {
         let io = std::io::Error::from(Io::StorageFull);
         let error = object_store::Error::Generic { store: "folder", source: Box::new(io) };
         assert!(matches!(classify(error, "x"), Error::StorageFull(_)));
+    }
+
+    #[test]
+    fn a_connection_that_ends_is_no_answer() {
+        for kind in [Io::NotConnected, Io::ConnectionReset, Io::ConnectionRefused, Io::TimedOut] {
+            let error =
+                object_store::Error::Generic { store: "S3", source: Box::new(std::io::Error::from(kind)) };
+            assert_eq!(reason(&error), Reason::Unreachable, "{kind:?}");
+        }
+        let cut = HttpError::new(HttpErrorKind::Decode, std::io::Error::other("the body ends too early"));
+        let error = object_store::Error::Generic { store: "S3", source: Box::new(cut) };
+        assert_eq!(reason(&error), Reason::Unreachable, "an answer that is cut");
     }
 
     #[test]

@@ -19,12 +19,14 @@ pub mod durable_local;
 mod folders;
 pub mod keys;
 mod place;
+mod reading;
 mod s3;
 mod upload;
 
 pub use classify::{Reason, classify, may_be_about_size, reason};
 pub use durable_local::DurableLocal;
 pub use place::{Objects, ObjectsPlace};
+pub use reading::Reading;
 pub use s3::{Bucket, ImportBuckets, S3, S3Settings, SourceBuckets};
 pub use upload::{Upload, Written};
 

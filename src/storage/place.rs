@@ -39,10 +39,7 @@ impl ObjectsPlace {
     ) -> Result<Objects, Error> {
         match self {
             Self::Folder(path) => {
-                let store = DurableLocal::open(&path).map_err(|cause| Error::Unavailable {
-                    message: format!("`{}` cannot be used: {cause}", path.display()),
-                    cause: Some(Box::new(cause)),
-                })?;
+                let store = DurableLocal::open(&path).map_err(|cause| Error::unusable(&path, cause))?;
                 Ok(Objects { store: between(Arc::new(store)), name: None })
             }
             Self::Bucket { s3, name, kept_in } => {

@@ -10,7 +10,7 @@ use super::{Copied, Options, Side};
 use crate::catalog::manifest::Manifest;
 use crate::catalog::record::VersionRecord;
 use crate::error::{Error, Result};
-use crate::storage::{self, Upload, keys};
+use crate::storage::{self, Reading, Upload, keys};
 
 /// Objects that are on their way at the same time.
 const OBJECTS_AT_A_TIME: usize = 4;
@@ -39,7 +39,7 @@ pub(super) async fn of_version(
     let all: Vec<_> = files.chain(set_aside).collect();
     let (verify, mut moving) = (options.verify, Vec::new());
     for (key, bytes, blake3) in all {
-        moving.push(object(from, to, keys::stored(key), bytes, blake3, verify).boxed());
+        moving.push(object(from, to, key, bytes, blake3, verify).boxed());
     }
     let moving = futures::stream::iter(moving).buffer_unordered(OBJECTS_AT_A_TIME);
     let moved: Vec<Moved> = moving.try_collect().await?;
@@ -58,34 +58,21 @@ pub(super) async fn of_version(
     Ok(())
 }
 
-async fn object(from: &Side, to: &Side, key: Path, bytes: u64, blake3: &str, verify: bool) -> Result<Moved> {
+async fn object(from: &Side, to: &Side, key: &str, bytes: u64, blake3: &str, verify: bool) -> Result<Moved> {
     let mut moved = Moved::default();
-    let failed = |cause| storage::classify(cause, key.as_ref());
+    let path = keys::stored(key);
     // Objects appear whole or not at all, so one of this size is this one.
-    if size(&to.objects, &key).await? != Some(bytes) {
-        let mut upload = Upload::start(&to.objects, key.clone()).await?;
-        let mut pieces = from.objects.get(&key).await.map_err(failed)?.into_stream();
-        while let Some(piece) = pieces.try_next().await.map_err(failed)? {
+    if size(&to.objects, &path).await? != Some(bytes) {
+        let mut upload = Upload::start(&to.objects, path).await?;
+        let mut source = Reading::new(&from.objects, key, bytes, blake3);
+        while let Some(piece) = source.next().await? {
             upload.write(&piece).await?;
         }
-        let (written, _) = upload.finish().await?;
-        if written.blake3 != blake3 {
-            // Nothing names it, and a later copy must not take it for the right one.
-            to.objects.delete(&key).await.map_err(failed)?;
-            return Err(wrong(&key, &written.blake3, blake3));
-        }
-        moved.bytes = Some(written.byte_count);
+        upload.finish().await?;
+        moved.bytes = Some(bytes);
     }
     if verify {
-        let mut hasher = blake3::Hasher::new();
-        let mut pieces = to.objects.get(&key).await.map_err(failed)?.into_stream();
-        while let Some(piece) = pieces.try_next().await.map_err(failed)? {
-            hasher.update(&piece);
-        }
-        let found = hasher.finalize().to_hex();
-        if found.as_str() != blake3 {
-            return Err(wrong(&key, found.as_str(), blake3));
-        }
+        Reading::new(&to.objects, key, bytes, blake3).check().await?;
         moved.verified = true;
     }
     Ok(moved)
@@ -96,12 +83,5 @@ async fn size(store: &Arc<dyn ObjectStore>, key: &Path) -> Result<Option<u64>> {
         Ok(found) => Ok(Some(found.size)),
         Err(object_store::Error::NotFound { .. }) => Ok(None),
         Err(cause) => Err(storage::classify(cause, key.as_ref())),
-    }
-}
-
-fn wrong(key: &Path, found: &str, expected: &str) -> Error {
-    Error::Damaged {
-        object: key.to_string(),
-        reason: format!("its checksum is {found}, expected {expected}"),
     }
 }
