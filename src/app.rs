@@ -1,7 +1,7 @@
 //! The composition root: the only file that chooses backends. It turns a configuration into services,
 //! in one pass from the bottom up, and runs them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -104,7 +104,7 @@ impl App {
         let records = records_place(config, folder.database()).open()?;
         let stores = between(records.stores().clone());
         let queue = folder.audit_retry();
-        let queue = RetryFile::open(&queue).map_err(|cause| unusable(&queue, cause))?;
+        let queue = RetryFile::open(&queue).map_err(|cause| Error::unusable(&queue, cause))?;
         let audit = AuditLog::new(Arc::clone(&stores.audit), Arc::new(queue));
         let mut engine = engine_config(config, folder.spill());
         let workers = match config.queries.isolation {
@@ -255,11 +255,6 @@ async fn keep_history(state: &AppState) {
     if let Err(error) = state.engine.store_history().await {
         tracing::warn!(%error, "the history of queries could not be stored; it waits");
     }
-}
-
-fn unusable(path: &Path, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
-    let message = format!("`{}` cannot be used: {cause}", path.display());
-    Error::Unavailable { message, cause: Some(Box::new(cause)) }
 }
 
 /// Where records are.

@@ -111,10 +111,7 @@ impl DataFolder {
     /// `Unavailable` when it can be neither read nor written.
     pub fn secret(&self) -> Result<SecretString, Error> {
         let path = self.root.join("secret.key");
-        let failed = |cause: io::Error| Error::Unavailable {
-            message: format!("`{}` cannot be used: {cause}", path.display()),
-            cause: Some(Box::new(cause)),
-        };
+        let failed = |cause: io::Error| Error::unusable(&path, cause);
         match fs::read_to_string(&path) {
             Ok(secret) => return Ok(secret.trim().to_owned().into()),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}

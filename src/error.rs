@@ -2,6 +2,7 @@
 //! one exhaustive match. Detail that a caller must not see stays in a source, for the log.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -150,6 +151,12 @@ impl Error {
     /// No `kind` is called `name`.
     pub fn not_found(kind: &'static str, name: impl ToString) -> Self {
         Self::NotFound { kind, name: name.to_string() }
+    }
+
+    /// A file or folder of our own cannot be used.
+    pub fn unusable(path: &Path, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        let message = format!("`{}` cannot be used: {cause}", path.display());
+        Self::Unavailable { message, cause: Some(Box::new(cause)) }
     }
 
     /// A bug, or a failure that no caller can act on.

@@ -190,8 +190,7 @@ impl Lines {
     }
 
     fn failed(&self, cause: io::Error) -> Error {
-        let message = format!("`{}` cannot be used: {cause}", self.path.display());
-        Error::Unavailable { message, cause: Some(Box::new(cause)) }
+        Error::unusable(&self.path, cause)
     }
 }
 

@@ -322,3 +322,32 @@ pub struct Stores {
     /// Calls that all of them made to a server.
     pub calls: StoreCalls,
 }
+
+impl Stores {
+    /// All ports over one backend.
+    fn over<S>(store: &std::sync::Arc<S>, calls: StoreCalls) -> Self
+    where
+        S: UserStore
+            + TokenStore
+            + KeyStore
+            + DatasetStore
+            + ExpiredStore
+            + MacroStore
+            + AuditStore
+            + HistoryStore
+            + 'static,
+    {
+        use std::sync::Arc;
+        Self {
+            users: Arc::clone(store) as _,
+            tokens: Arc::clone(store) as _,
+            keys: Arc::clone(store) as _,
+            datasets: Arc::clone(store) as _,
+            expired: Arc::clone(store) as _,
+            macros: Arc::clone(store) as _,
+            audit: Arc::clone(store) as _,
+            history: Arc::clone(store) as _,
+            calls,
+        }
+    }
+}

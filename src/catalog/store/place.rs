@@ -33,10 +33,7 @@ impl RecordsPlace {
         match self {
             Self::File(path) => match SqliteStore::open(path) {
                 Ok(store) => Ok(Records { stores: store.stores(), tables: None }),
-                Err(cause) => Err(Error::Unavailable {
-                    message: format!("`{}` cannot be used: {cause}", path.display()),
-                    cause: Some(Box::new(cause)),
-                }),
+                Err(cause) => Err(Error::unusable(path, cause)),
             },
             Self::Tables(settings) => {
                 let store = DynamoStore::new(settings.clone());

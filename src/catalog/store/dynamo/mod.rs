@@ -71,18 +71,7 @@ impl DynamoStore {
     /// The ports.
     #[must_use]
     pub fn stores(&self) -> Stores {
-        let store = Arc::new(self.clone());
-        Stores {
-            users: Arc::clone(&store) as _,
-            tokens: Arc::clone(&store) as _,
-            keys: Arc::clone(&store) as _,
-            datasets: Arc::clone(&store) as _,
-            expired: Arc::clone(&store) as _,
-            macros: Arc::clone(&store) as _,
-            audit: Arc::clone(&store) as _,
-            history: store,
-            calls: self.calls.clone(),
-        }
+        Stores::over(&Arc::new(self.clone()), self.calls.clone())
     }
 
     /// A table's whole name.

@@ -49,18 +49,7 @@ impl SqliteStore {
     /// The ports.
     #[must_use]
     pub fn stores(self) -> Stores {
-        let store = Arc::new(self);
-        Stores {
-            users: Arc::clone(&store) as _,
-            tokens: Arc::clone(&store) as _,
-            keys: Arc::clone(&store) as _,
-            datasets: Arc::clone(&store) as _,
-            expired: Arc::clone(&store) as _,
-            macros: Arc::clone(&store) as _,
-            audit: Arc::clone(&store) as _,
-            history: store,
-            calls: StoreCalls::default(),
-        }
+        Stores::over(&Arc::new(self), StoreCalls::default())
     }
 
     /// Reads the whole file and returns what is wrong with it, one sentence each; nothing when it is sound.
