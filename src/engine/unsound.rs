@@ -17,18 +17,23 @@ use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::error::{Error, Result};
 
-/// Refuses what the planner would leave out.
+/// Refuses what the planner would leave out, and tells whether there is something for [`apart`] to do.
 ///
 /// # Errors
 /// `NotSupported`, with what to write instead where there is something.
-pub(super) fn check(query: &Query) -> Result<()> {
-    match query.visit(&mut Ignored) {
+pub(super) fn check(query: &Query) -> Result<bool> {
+    let mut ignored = Ignored::default();
+    match query.visit(&mut ignored) {
         ControlFlow::Break(error) => Err(error),
-        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Continue(()) => Ok(ignored.compares),
     }
 }
 
-struct Ignored;
+#[derive(Default)]
+struct Ignored {
+    /// There is an `ANY` or `ALL`.
+    compares: bool,
+}
 
 /// Refuses the first part that is there.
 fn refuse(parts: &[(bool, &str)]) -> ControlFlow<Error> {
@@ -72,6 +77,11 @@ impl Visitor for Ignored {
             (!select.connect_by.is_empty(), "`CONNECT BY` (write `WITH RECURSIVE`)"),
             (select.value_table_mode.is_some(), "`SELECT AS STRUCT` or `SELECT AS VALUE`"),
         ])
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
+        self.compares |= matches!(expr, Expr::AnyOp { .. } | Expr::AllOp { .. });
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
