@@ -57,6 +57,15 @@ pub enum Error {
     /// The deadline passed.
     #[error("{0}")]
     TimedOut(String),
+    /// A transform or card ran longer than it may.
+    #[error("{0}")]
+    ExecutionTimedOut(String),
+    /// Code that a user wrote failed; `details` has its traceback and line.
+    #[error("{message}")]
+    Execution { message: String, details: Value },
+    /// This machine cannot confine other people's Python, so none runs.
+    #[error("{0}")]
+    SandboxUnavailable(String),
     /// The caller went away or asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -122,8 +131,11 @@ pub enum Code {
     OverLimit,
     RateLimitExceeded,
     QueryTimeout,
+    ExecutionTimeout,
+    ExecutionError,
     Cancelled,
     ServiceUnavailable,
+    SandboxUnavailable,
     StorageFull,
     StorageDamaged,
     DatasetArchived,
@@ -192,6 +204,11 @@ impl Error {
             Self::OverLimit(message) => Self::OverLimit(message.clone()),
             Self::RateLimited { retry_after_s } => Self::RateLimited { retry_after_s: *retry_after_s },
             Self::TimedOut(message) => Self::TimedOut(message.clone()),
+            Self::ExecutionTimedOut(message) => Self::ExecutionTimedOut(message.clone()),
+            Self::Execution { message, details } => {
+                Self::Execution { message: message.clone(), details: details.clone() }
+            }
+            Self::SandboxUnavailable(message) => Self::SandboxUnavailable(message.clone()),
             Self::Cancelled => Self::Cancelled,
             Self::Unavailable { message, cause } => Self::Unavailable {
                 message: message.clone(),
@@ -227,6 +244,9 @@ impl Error {
             Self::OverLimit(_) => Code::OverLimit,
             Self::RateLimited { .. } => Code::RateLimitExceeded,
             Self::TimedOut(_) => Code::QueryTimeout,
+            Self::ExecutionTimedOut(_) => Code::ExecutionTimeout,
+            Self::Execution { .. } => Code::ExecutionError,
+            Self::SandboxUnavailable(_) => Code::SandboxUnavailable,
             Self::Cancelled => Code::Cancelled,
             Self::Unavailable { .. } => Code::ServiceUnavailable,
             Self::StorageFull(_) => Code::StorageFull,
@@ -240,7 +260,9 @@ impl Error {
     #[must_use]
     pub fn details(&self) -> Value {
         match self {
-            Self::Invalid { details, .. } | Self::Conflict { details, .. } => details.clone(),
+            Self::Invalid { details, .. }
+            | Self::Conflict { details, .. }
+            | Self::Execution { details, .. } => details.clone(),
             Self::InvalidSql { place: Some(place), .. } => json!(place),
             Self::UnknownName { place, suggestions, .. } => json!({
                 "line": place.map(|p| p.line),

@@ -138,6 +138,10 @@ id!(/// An API key.
     KeyId, "key_");
 id!(/// A macro of SQL.
     MacroId, "macro_");
+id!(/// A transform.
+    TransformId, "tf_");
+id!(/// One run of a transform.
+    ExecutionId, "exec_");
 id!(/// One import while it runs and shortly after.
     ImportId, "imp_");
 id!(/// One run of a statement.

@@ -2,7 +2,7 @@
 
 use super::{Principal, Role, Scope};
 use crate::error::Error;
-use crate::ids::{DatasetId, KeyId, MacroId, QueryId, UserId};
+use crate::ids::{DatasetId, KeyId, MacroId, QueryId, TransformId, UserId};
 
 /// What a caller wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,13 @@ pub enum Action {
     /// Change and remove a macro.
     WriteMacro,
     CreateMacro,
+    /// See a transform, its code and its executions.
+    ReadTransform,
+    /// Change and remove a transform.
+    WriteTransform,
+    CreateTransform,
+    /// Run a transform, cancel its executions, roll back what it made.
+    ExecuteTransform,
     /// Make a macro that everybody sees.
     ShareMacros,
     /// Look people up by address, as sharing needs.
@@ -54,6 +61,10 @@ pub enum Object<'a> {
         /// Whether everybody sees it.
         shared: bool,
     },
+    Transform {
+        id: &'a TransformId,
+        owner: &'a UserId,
+    },
     User(&'a UserId),
     /// The API keys of a user.
     KeysOf(&'a UserId),
@@ -89,7 +100,7 @@ pub fn authorize(principal: &Principal, action: Action, object: &Object<'_>) -> 
 fn sees(principal: &Principal, object: &Object<'_>) -> bool {
     match object {
         Object::Service => true,
-        Object::Dataset { owner, .. } | Object::Query { owner, .. } => {
+        Object::Dataset { owner, .. } | Object::Query { owner, .. } | Object::Transform { owner, .. } => {
             principal.sees_all() || **owner == principal.user_id
         }
         Object::Macro { owner, shared, .. } => {
@@ -106,7 +117,12 @@ fn sees(principal: &Principal, object: &Object<'_>) -> bool {
 fn reads(action: Action) -> bool {
     matches!(
         action,
-        Action::ReadDataset | Action::ReadMacro | Action::FindUsers | Action::ReadUser | Action::ReadQuery
+        Action::ReadDataset
+            | Action::ReadMacro
+            | Action::ReadTransform
+            | Action::FindUsers
+            | Action::ReadUser
+            | Action::ReadQuery
     )
 }
 
@@ -117,7 +133,7 @@ fn allowed(principal: &Principal, action: Action, object: &Object<'_>) -> bool {
     let admin = principal.role == Role::Admin;
     match object {
         O::Service => match action {
-            A::CreateDataset | A::CreateMacro | A::FindUsers => true,
+            A::CreateDataset | A::CreateMacro | A::CreateTransform | A::FindUsers => true,
             A::AdministerUsers | A::Maintain | A::ShareMacros => admin,
             A::Operate => principal.operator,
             _ => false,
@@ -126,6 +142,13 @@ fn allowed(principal: &Principal, action: Action, object: &Object<'_>) -> bool {
         O::Macro { shared, .. } => match action {
             A::ReadMacro => true,
             A::WriteMacro => admin || !shared,
+            _ => false,
+        },
+        O::Transform { owner, .. } => match action {
+            A::ReadTransform => true,
+            A::WriteTransform => admin || **owner == principal.user_id,
+            // It runs with the rights of its owner, so nobody else may start it.
+            A::ExecuteTransform => **owner == principal.user_id || principal.operator,
             _ => false,
         },
         O::User(user) => match action {
@@ -145,6 +168,7 @@ fn denial(action: Action) -> &'static str {
         Action::AdministerUsers => "only administrators may manage users",
         Action::ShareMacros => "only administrators may share macros with everybody",
         Action::WriteMacro => "only administrators may change what is shared with everybody",
+        Action::ExecuteTransform => "only its owner may run a transform",
         Action::Maintain => "only administrators may check and collect",
         Action::Operate => "only the command line on the server itself may do this",
         _ => "you may not do this",
@@ -156,6 +180,7 @@ fn not_found(object: &Object<'_>) -> Error {
         Object::Service => Error::Forbidden("you may not do this".to_owned()),
         Object::Dataset { id, .. } => Error::not_found("dataset", id),
         Object::Macro { id, .. } => Error::not_found("macro", id),
+        Object::Transform { id, .. } => Error::not_found("transform", id),
         Object::User(id) | Object::KeysOf(id) => Error::not_found("user", id),
         Object::Key { id, .. } => Error::not_found("key", id),
         Object::Query { id, .. } => Error::not_found("query", id),

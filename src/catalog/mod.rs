@@ -7,6 +7,7 @@ pub mod manifest;
 pub mod name;
 pub mod record;
 pub mod store;
+pub mod transform;
 
 pub use manifest::Manifest;
 pub use name::NameKey;

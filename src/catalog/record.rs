@@ -6,9 +6,10 @@ use serde_json::Value;
 
 pub use crate::auth::{Role, Scope as KeyScope};
 use crate::catalog::name::NameKey;
+use crate::catalog::transform::ReadVersion;
 use crate::clock::Timestamp;
 use crate::error::Code;
-use crate::ids::{CommitId, DatasetId, KeyId, LogId, MacroId, QueryId, UserId};
+use crate::ids::{CommitId, DatasetId, ExecutionId, KeyId, LogId, MacroId, QueryId, TransformId, UserId};
 
 /// A person who can sign in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,17 @@ pub struct Source {
     pub file_name: String,
     /// The path on the server that a re-import reads again; none for an upload, which is not kept.
     pub path: Option<String>,
+    /// The execution that made them, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<MadeBy>,
+}
+
+/// The execution of a transform that made a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeBy {
+    pub transform_id: TransformId,
+    pub execution_id: ExecutionId,
+    pub inputs: Vec<ReadVersion>,
 }
 
 /// A dataset: a name for a chain of immutable versions, one of which is current.
@@ -85,6 +97,7 @@ pub struct DatasetRecord {
 pub enum VersionKind {
     Import,
     Restore,
+    Transform,
 }
 
 /// One immutable state of a dataset. The files are named in its manifest.
@@ -171,6 +184,10 @@ pub enum AuditEvent {
     DatasetCreated,
     DatasetImported,
     DatasetDeleted,
+    TransformExecuted,
+    TransformFailed,
+    /// Python that tried to break out of its sandbox.
+    SandboxViolation,
 }
 
 /// Who did what to what, and when.
@@ -197,6 +214,8 @@ pub enum QueryKind {
     Values,
     Profile,
     Export,
+    /// The statement of a transform, and what it reads, checks and writes.
+    Transform,
 }
 
 /// How far a query came.
@@ -310,6 +329,7 @@ impl QueryKind {
             Self::Values => "values",
             Self::Profile => "profile",
             Self::Export => "export",
+            Self::Transform => "transform",
         }
     }
 }

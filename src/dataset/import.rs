@@ -307,6 +307,7 @@ impl Datasets {
             kind: kind_of(file, &landed.contract).to_owned(),
             file_name: file.name.clone(),
             path: file.kept_path(),
+            made_by: None,
         };
         let read_contract = ReadContract {
             options: kept_options(&options.read, &landed.contract),

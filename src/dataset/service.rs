@@ -252,7 +252,12 @@ impl Datasets {
         id: CommitId,
     ) -> Result<(), Error> {
         write_step!("commit.before");
-        let outcome = self.parts.stores.datasets.commit(Commit { id: id.clone(), change, audit }).await;
+        let outcome = self
+            .parts
+            .stores
+            .datasets
+            .commit(Commit { id: id.clone(), change, audit, execution: None })
+            .await;
         match outcome {
             Ok(()) => Ok(()),
             Err(error @ StoreError::Unavailable(_)) => {

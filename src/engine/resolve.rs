@@ -237,7 +237,7 @@ mod tests {
     }
 
     async fn commit(stores: &Stores, change: Change) {
-        let commit = Commit { id: CommitId::random(), change, audit: None };
+        let commit = Commit { id: CommitId::random(), change, audit: None, execution: None };
         stores.datasets.commit(commit).await.unwrap();
     }
 

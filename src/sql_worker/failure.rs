@@ -68,7 +68,10 @@ impl From<Error> for Failure {
             | Error::Conflict { .. }
             | Error::Duplicate(_)
             | Error::TooLarge(_)
-            | Error::RateLimited { .. }) => Self::Internal(other.to_string()),
+            | Error::RateLimited { .. }
+            | Error::ExecutionTimedOut(_)
+            | Error::Execution { .. }
+            | Error::SandboxUnavailable(_)) => Self::Internal(other.to_string()),
         }
     }
 }

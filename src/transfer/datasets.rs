@@ -74,7 +74,7 @@ fn same(there: &DatasetRecord, record: &DatasetRecord) -> bool {
 
 /// The log is copied as it is, so a change that comes from a copy tells nothing of itself.
 async fn commit(to: &Side, record: &DatasetRecord, change: Change) -> Result<()> {
-    let commit = Commit { id: CommitId::random(), change, audit: None };
+    let commit = Commit { id: CommitId::random(), change, audit: None, execution: None };
     let committed = to.stores.datasets.commit(commit).await;
     committed.map_err(|error| other(error.into(), &format!("dataset `{}`", record.name)))
 }

@@ -13,6 +13,7 @@ use crate::catalog::record::{
     AuditRecord, DatasetRecord, ExpiredVersion, KeyRecord, MacroRecord, MacroScope, QueryRecord, UserRecord,
     VersionRecord,
 };
+use crate::catalog::transform::ExecutionRecord;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::ids::{CommitId, DatasetId, KeyId, MacroId, QueryId, UserId};
@@ -24,9 +25,11 @@ mod contract;
 pub mod dynamo;
 mod place;
 pub mod sqlite;
+mod transforms;
 
 pub use calls::StoreCalls;
 pub use place::{Records, RecordsPlace};
+pub use transforms::{Begun, ExecutionStore, TransformStore};
 
 /// What a store cannot do, named by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
@@ -211,6 +214,9 @@ pub struct Commit {
     pub id: CommitId,
     pub change: Change,
     pub audit: Option<AuditRecord>,
+    /// The execution that ends with this change, stored as by [`ExecutionStore::put`]: `Conflict` when its revision
+    /// is not the last any more, and nothing changes.
+    pub execution: Option<ExecutionRecord>,
 }
 
 /// What a commit changes.

@@ -109,11 +109,14 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RateLimitExceeded => StatusCode::TOO_MANY_REQUESTS,
         Code::QueryTimeout => StatusCode::GATEWAY_TIMEOUT,
+        Code::ExecutionTimeout => StatusCode::REQUEST_TIMEOUT,
         // The number that proxies use for a caller who went away; it has no name in HTTP's own list.
         Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-        Code::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::ServiceUnavailable | Code::SandboxUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
-        Code::StorageDamaged | Code::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::StorageDamaged | Code::InternalError | Code::ExecutionError => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
 
@@ -121,7 +124,7 @@ fn retry_after_s(error: &Error) -> Option<u64> {
     if let Error::RateLimited { retry_after_s } = error {
         return Some(*retry_after_s);
     }
-    (error.code() == Code::ServiceUnavailable).then_some(RETRY_AFTER_S)
+    (status(error.code()) == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S)
 }
 
 /// The error and all its causes on one line, for the log only.

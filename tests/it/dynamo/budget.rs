@@ -64,7 +64,8 @@ async fn copy(app: &TestApp, first: &DatasetRecord, name: &str, owner: &Person) 
     copy.owner_id = UserId::parse(&owner.id).unwrap();
     copy.current.dataset_id = copy.id.clone();
     copy.revision = 0;
-    let commit = Commit { id: CommitId::random(), change: Change::Create(copy), audit: None };
+    let commit =
+        Commit { id: CommitId::random(), change: Change::Create(copy), audit: None, execution: None };
     app.state.catalog.commit(commit).await.unwrap();
 }
 

@@ -124,7 +124,8 @@ async fn a_list_asks_the_stores_a_fixed_number_of_times() {
         copy.owner_id = UserId::parse(&people[n % 3].id).unwrap();
         copy.current.dataset_id = copy.id.clone();
         copy.revision = 0;
-        let commit = Commit { id: CommitId::random(), change: Change::Create(copy), audit: None };
+        let commit =
+            Commit { id: CommitId::random(), change: Change::Create(copy), audit: None, execution: None };
         app.state.catalog.commit(commit).await.unwrap();
     }
     let (items, for_all) = list(50).await;

@@ -98,13 +98,18 @@ async fn a_commit_id_works_once(stores: &Stores) {
         id: id.clone(),
         change: Change::Publish(next_version(&record)),
         audit: Some(audit(&record.id, at(1))),
+        execution: None,
     };
     stores.datasets.commit(once).await.unwrap();
     assert!(stores.datasets.committed(&id).await.unwrap());
     let now = stored(stores, &record.id).await.unwrap();
 
-    let twice =
-        Commit { id, change: Change::Publish(next_version(&now)), audit: Some(audit(&record.id, at(2))) };
+    let twice = Commit {
+        id,
+        change: Change::Publish(next_version(&now)),
+        audit: Some(audit(&record.id, at(2))),
+        execution: None,
+    };
     let unwritten = twice.audit.clone().unwrap().id;
     let outcome = stores.datasets.commit(twice).await;
     assert!(matches!(outcome, Err(StoreError::Conflict(_))), "{outcome:?}");
@@ -113,7 +118,7 @@ async fn a_commit_id_works_once(stores: &Stores) {
     assert!(log.iter().all(|entry| entry.id != unwritten));
 
     let refused = CommitId::random();
-    let late = Commit { id: refused.clone(), change: Change::Update(record), audit: None };
+    let late = Commit { id: refused.clone(), change: Change::Update(record), audit: None, execution: None };
     stores.datasets.commit(late).await.unwrap_err();
     assert!(!stores.datasets.committed(&refused).await.unwrap(), "a refused commit did not happen");
 }

@@ -56,7 +56,10 @@ fn user(email: &str) -> UserRecord {
 
 fn dataset(owner: &UserId, name: &str, created_at: Timestamp) -> DatasetRecord {
     let id = DatasetId::random();
-    let source = Source { kind: "local_csv".to_owned(), file_name: "売上.csv".to_owned(), path: None };
+    let source =
+        Source {
+            kind: "local_csv".to_owned(), file_name: "売上.csv".to_owned(), path: None, made_by: None
+        };
     DatasetRecord {
         current: version(&id, 1, owner),
         id,
@@ -105,7 +108,7 @@ fn audit(target: &DatasetId, timestamp: Timestamp) -> AuditRecord {
 }
 
 async fn commit(stores: &Stores, change: Change) -> Result<(), StoreError> {
-    stores.datasets.commit(Commit { id: CommitId::random(), change, audit: None }).await
+    stores.datasets.commit(Commit { id: CommitId::random(), change, audit: None, execution: None }).await
 }
 
 /// Stores a dataset and returns it as it is stored.

@@ -80,15 +80,21 @@ async fn audit_is_written_with_the_change(stores: &Stores) {
     let record = dataset(&UserId::random(), "audited", at(0));
     let entry = audit(&record.id, at(70));
     let change = Change::Create(record.clone());
-    let first = Commit { id: CommitId::random(), change: change.clone(), audit: Some(entry.clone()) };
+    let first = Commit {
+        id: CommitId::random(),
+        change: change.clone(),
+        audit: Some(entry.clone()),
+        execution: None,
+    };
     stores.datasets.commit(first).await.unwrap();
     let refused = audit(&record.id, at(71));
-    let second = Commit { id: CommitId::random(), change, audit: Some(refused.clone()) };
+    let second = Commit { id: CommitId::random(), change, audit: Some(refused.clone()), execution: None };
     stores.datasets.commit(second).await.unwrap_err();
     let stale = Commit {
         id: CommitId::random(),
         change: Change::Publish(next_version(&record)),
         audit: Some(refused.clone()),
+        execution: None,
     };
     stores.datasets.commit(stale).await.unwrap_err();
     let log = walk(100, async |page| stores.audit.list(page).await.unwrap()).await;

@@ -66,6 +66,7 @@ pub(super) fn read(item: &Attributes) -> Result<DatasetRecord, StoreError> {
             kind: item.text_or_empty("sourceType"),
             file_name: item.text_or_empty("sourceFileName"),
             path: item.optional_text("sourcePath"),
+            made_by: None,
         },
         partition_column: item.optional_text("partitionColumn"),
         sort_column: item.optional_text("sortColumn"),

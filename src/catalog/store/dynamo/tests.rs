@@ -49,7 +49,12 @@ fn dataset(owner: &UserId, name: &str) -> DatasetRecord {
         name_key: NameKey::of(name),
         description: String::new(),
         owner_id: owner.clone(),
-        source: Source { kind: "local_csv".to_owned(), file_name: "a.csv".to_owned(), path: None },
+        source: Source {
+            kind: "local_csv".to_owned(),
+            file_name: "a.csv".to_owned(),
+            path: None,
+            made_by: None,
+        },
         partition_column: None,
         sort_column: None,
         read_contract: serde_json::json!({}),
@@ -77,7 +82,7 @@ fn version(id: &DatasetId, number: u64) -> VersionRecord {
 }
 
 async fn commit(stores: &Stores, change: Change) -> Result<(), StoreError> {
-    stores.datasets.commit(Commit { id: CommitId::random(), change, audit: None }).await
+    stores.datasets.commit(Commit { id: CommitId::random(), change, audit: None, execution: None }).await
 }
 
 /// Stores a dataset with so many versions, and returns it as it is stored.
