@@ -19,6 +19,7 @@ mod failure;
 pub mod import;
 pub mod jobs;
 pub mod look;
+pub mod made;
 pub mod profile;
 pub mod progress;
 mod publish;

@@ -144,6 +144,13 @@ impl Datasets {
 
     async fn before(&self, caller: &Caller, id: &DatasetId, newer: Newer) -> Result<Before, Error> {
         let record = self.allowed(&caller.principal, Action::WriteDataset, id).await?;
+        if let Some(made_by) = &record.source.made_by {
+            let message = format!(
+                "`{}` is made by the transform `{}`: run that instead",
+                record.name, made_by.transform_id
+            );
+            return Err(Error::invalid(message));
+        }
         let manifest = self.parts.engine.manifest(&record.current).await?;
         let kept: ReadContract =
             serde_json::from_value(record.read_contract.clone()).map_err(Error::internal)?;

@@ -14,7 +14,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::dataset::decode::DecodeLimits;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::ids::{CommitId, DatasetId, LogId};
+use crate::ids::{DatasetId, LogId};
 use crate::write_steps::write_step;
 
 /// Numbers an operator sets.
@@ -209,7 +209,7 @@ impl Datasets {
             }
             record.sort_column = column;
         }
-        self.commit(Change::Update(record.clone()), None, CommitId::random()).await?;
+        self.commit(Commit::of(Change::Update(record.clone()))).await?;
         record.revision += 1;
         Ok(record)
     }
@@ -223,7 +223,7 @@ impl Datasets {
         let now = self.now();
         let audit = self.audit(caller, AuditEvent::DatasetDeleted, &record);
         let change = Change::Delete { id: record.id, revision: record.revision, at: now };
-        self.commit(change, Some(audit), CommitId::random()).await
+        self.commit(Commit { audit: Some(audit), ..Commit::of(change) }).await
     }
 
     /// The record, if the caller may do `action` with it.
@@ -239,25 +239,21 @@ impl Datasets {
         Ok(record)
     }
 
+    /// Keeps the collector away from the files of this label.
+    pub(super) fn in_flight(&self, label: &str) -> Flight {
+        self.parts.in_flight.begin(label)
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
 
     /// Makes a change. When its outcome is unknown, the commit id tells: it is read back, and the change
     /// is never repeated blindly.
-    pub(super) async fn commit(
-        &self,
-        change: Change,
-        audit: Option<AuditRecord>,
-        id: CommitId,
-    ) -> Result<(), Error> {
+    pub(super) async fn commit(&self, commit: Commit) -> Result<(), Error> {
         write_step!("commit.before");
-        let outcome = self
-            .parts
-            .stores
-            .datasets
-            .commit(Commit { id: id.clone(), change, audit, execution: None })
-            .await;
+        let id = commit.id.clone();
+        let outcome = self.parts.stores.datasets.commit(commit).await;
         match outcome {
             Ok(()) => Ok(()),
             Err(error @ StoreError::Unavailable(_)) => {

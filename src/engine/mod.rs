@@ -65,6 +65,7 @@ mod volatile;
 mod wanted;
 mod weighing;
 mod window_memory;
+mod written_parameters;
 mod yielding;
 
 use std::sync::Arc;
@@ -92,6 +93,7 @@ pub use runtime::EngineConfig;
 pub use sort::Batches;
 pub use spec::{About, AsOf, Limits, QuerySpec, Request, SpecTable, TableRows, TimeZone, version_read};
 pub use stream::{Progress, QueryStream};
+pub use written_parameters::{WrittenParameters, parameters_of_pairs};
 
 use crate::catalog::manifest::Manifest;
 use crate::catalog::record::VersionRecord;

@@ -219,6 +219,14 @@ pub struct Commit {
     pub execution: Option<ExecutionRecord>,
 }
 
+impl Commit {
+    /// A change that nothing else goes with, under an id of its own.
+    #[must_use]
+    pub fn of(change: Change) -> Self {
+        Self { id: CommitId::random(), change, audit: None, execution: None }
+    }
+}
+
 /// What a commit changes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {

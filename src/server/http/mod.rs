@@ -44,7 +44,6 @@ mod look;
 mod macros;
 mod maintenance;
 mod observe;
-mod parameters;
 mod queries;
 mod query_list;
 mod rate_limit;
