@@ -331,6 +331,8 @@ pub struct Stores {
     pub datasets: std::sync::Arc<dyn DatasetStore>,
     pub expired: std::sync::Arc<dyn ExpiredStore>,
     pub macros: std::sync::Arc<dyn MacroStore>,
+    pub transforms: std::sync::Arc<dyn TransformStore>,
+    pub executions: std::sync::Arc<dyn ExecutionStore>,
     pub audit: std::sync::Arc<dyn AuditStore>,
     pub history: std::sync::Arc<dyn HistoryStore>,
     /// Calls that all of them made to a server.
@@ -347,6 +349,8 @@ impl Stores {
             + DatasetStore
             + ExpiredStore
             + MacroStore
+            + TransformStore
+            + ExecutionStore
             + AuditStore
             + HistoryStore
             + 'static,
@@ -359,6 +363,8 @@ impl Stores {
             datasets: Arc::clone(store) as _,
             expired: Arc::clone(store) as _,
             macros: Arc::clone(store) as _,
+            transforms: Arc::clone(store) as _,
+            executions: Arc::clone(store) as _,
             audit: Arc::clone(store) as _,
             history: Arc::clone(store) as _,
             calls,

@@ -52,12 +52,15 @@ pub enum Begun {
 /// Executions of transforms.
 #[async_trait]
 pub trait ExecutionStore: fmt::Debug + Send + Sync {
-    /// Stores a new one that runs, unless another of its transform does, or there is one for its due time. All of
-    /// it, or none.
+    /// Stores a new one, unless there is one for its due time, or it runs and so does another of its transform. One
+    /// that has ended already, as a copy has, is stored beside one that runs. `Conflict` when its id or its start is
+    /// taken.
     async fn begin(&self, record: ExecutionRecord) -> Result<Begun, StoreError>;
 
     /// Stores `record` if the stored revision is still `record.revision`, and returns the new revision; otherwise
-    /// `Conflict`. One that does not run any more lets the next one of its transform begin.
+    /// `Conflict`. One that does not run any more lets the next one of its transform begin, and never runs again:
+    /// `Conflict`. Its transform, its start, its due time and whether that was the clock's stay what they were when it
+    /// began.
     async fn put(&self, record: ExecutionRecord) -> Result<u64, StoreError>;
 
     async fn get(

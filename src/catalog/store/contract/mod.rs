@@ -11,12 +11,14 @@ use crate::ids::{CommitId, DatasetId, LogId, UserId, random_digits};
 
 mod audit;
 mod datasets;
+mod executions;
 mod expired;
 mod keys;
 mod macros;
 mod queries;
 mod races;
 mod tokens;
+mod transforms;
 mod users;
 mod versions;
 
@@ -32,6 +34,12 @@ pub(super) async fn run(stores: &Stores) {
     audit::run(stores).await;
     queries::run(stores).await;
     races::run(stores).await;
+}
+
+/// Transforms and their executions.
+pub(super) async fn run_transforms(stores: &Stores) {
+    transforms::run(stores).await;
+    executions::run(stores).await;
 }
 
 /// A moment, `seconds` after a fixed one.

@@ -41,6 +41,9 @@ impl Before {
 impl DynamoStore {
     /// Makes the change, all of it or nothing.
     pub(super) async fn apply(&self, commit: Commit) -> Result<(), StoreError> {
+        if commit.execution.is_some() {
+            return Err(super::transforms::not_yet());
+        }
         match &commit.change {
             Change::Create(record) => self.create(&commit, record).await,
             Change::Publish(record) => self.replace(&commit, record, true).await,

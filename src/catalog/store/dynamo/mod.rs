@@ -20,6 +20,7 @@ mod counted;
 mod dataset_item;
 mod datasets;
 mod error;
+mod executions;
 mod expired;
 mod history;
 mod init;
@@ -33,6 +34,7 @@ mod schema;
 mod tests;
 mod tokens;
 mod transaction;
+mod transforms;
 mod unique;
 mod users;
 

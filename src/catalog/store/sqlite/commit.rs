@@ -1,9 +1,10 @@
-//! Commits: a change, its record in the audit log and its commit id, in one transaction.
+//! Commits: a change, the execution that ends with it, its record in the audit log and its commit id, in one
+//! transaction.
 
 use rusqlite::{Transaction, named_params};
 
 use super::error::is_duplicate;
-use super::{audit, doc};
+use super::{audit, doc, executions};
 use crate::catalog::record::{DatasetRecord, VersionRecord};
 use crate::catalog::store::{Change, Commit, StoreError};
 use crate::clock::Timestamp;
@@ -34,6 +35,9 @@ pub(super) fn apply(tx: &Transaction<'_>, commit: Commit) -> Result<(), StoreErr
         Change::Update(record) => replace(tx, UPDATE, record)?,
         Change::Delete { id, revision, at } => delete(tx, &id, revision, at)?,
         Change::Expire { id, number, at } => expire(tx, &id, number, at)?,
+    }
+    if let Some(record) = commit.execution {
+        executions::put(tx, record)?;
     }
     match commit.audit {
         Some(record) => audit::append(tx, &record),

@@ -27,6 +27,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../../../sql/migrations/0002_queries.sql"),
     },
     Migration { number: 3, name: "macros", sql: include_str!("../../../../sql/migrations/0003_macros.sql") },
+    Migration {
+        number: 4,
+        name: "transforms",
+        sql: include_str!("../../../../sql/migrations/0004_transforms.sql"),
+    },
 ];
 
 /// Applies what the file lacks.

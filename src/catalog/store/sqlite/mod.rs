@@ -14,6 +14,7 @@ mod database;
 mod datasets;
 mod doc;
 mod error;
+mod executions;
 mod expired;
 mod keys;
 mod macros;
@@ -25,6 +26,7 @@ mod revision;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod transforms;
 mod users;
 
 use self::database::Database;

@@ -1,0 +1,5 @@
+select doc, created_at, id
+from transforms
+where owner_id = :owner_id and (created_at, id) < (:created_at, :id)
+order by created_at desc, id desc
+limit :limit
