@@ -1,6 +1,7 @@
 //! The composition root: the only file that chooses backends. It turns a configuration into services,
 //! in one pass from the bottom up, and runs them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,18 +18,20 @@ use crate::auth::token::Algorithm;
 use crate::catalog::store::dynamo::DynamoSettings;
 use crate::catalog::store::{Records, RecordsPlace, Stores};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Environment, JwtAlgorithm, MetadataConfig, SqlIsolation};
+use crate::config::{Config, Environment, ExecutorServiceConfig, JwtAlgorithm, MetadataConfig, SqlIsolation};
 use crate::data_folder::{DataFolder, RunningServer};
 use crate::dataset::decode::DecodeLimits;
 use crate::dataset::jobs::Jobs;
 use crate::dataset::{Datasets, Settings};
 use crate::engine::{AdmissionLimits, Engine, EngineConfig};
 use crate::error::{Error, Result};
+use crate::executor::ExecutorService;
 use crate::health::Probe;
+use crate::machine;
 use crate::macros::Macros;
 use crate::places;
 use crate::server::http::{
-    self, AppState, HttpSettings, OperatorToken, RateLimits, Rates, Readiness, Services,
+    self, AppState, ExecutorDoor, HttpSettings, OperatorToken, RateLimits, Rates, Readiness, Services,
 };
 use crate::sql_worker::{SqlWorkers, WorkerSettings};
 use crate::storage::Objects;
@@ -116,6 +119,7 @@ impl App {
             }
         };
         engine.isolation = workers.clone().map(|workers| Arc::new(workers) as _);
+        let executor = places::executor(&config.executor, memory_of_queries(&engine))?;
         let engine = Engine::new(engine, Arc::clone(&objects), Arc::clone(&stores.history))?;
         let settings = Settings {
             threads: import_threads(config),
@@ -140,6 +144,7 @@ impl App {
             engine.clone(),
             Arc::clone(&imports),
             workers.clone(),
+            executor.clone(),
             Instant::now(),
         );
         let state = AppState::new(Services {
@@ -148,6 +153,7 @@ impl App {
             clock,
             datasets,
             engine: engine.clone(),
+            executor,
             health: Arc::new(health),
             imports,
             macros: Macros::new(Arc::clone(&stores.macros), engine.clone()),
@@ -178,17 +184,14 @@ impl App {
         if let Some(workers) = &self.workers {
             workers.warm().await?;
         }
-        let address = config.server.address();
-        let listener = TcpListener::bind(address).await.map_err(|cause| Error::Unavailable {
-            message: format!("cannot listen on {address}: {cause}"),
-            cause: Some(Box::new(cause)),
-        })?;
-        let address = listener.local_addr().map_err(Error::internal)?;
+        let (listener, url) = listen(config.server.address()).await?;
         let token = self.state.operator_token.secret().expose_secret().to_owned();
-        let server = RunningServer { url: format!("http://{address}"), pid: std::process::id(), token };
+        let server = RunningServer { url, pid: std::process::id(), token };
         let _announcement = self.folder.announce(&server)?;
         self.offer_setup(&server.url).await?;
         tracing::info!(url = %server.url, version = env!("CARGO_PKG_VERSION"), "serving");
+        // It takes seconds, and what needs it waits.
+        self.state.executor.warm();
         let upkeep = crate::tasks::spawn(upkeep(self.stores.clone(), self.audit.clone(), self.state.clone()));
         let history = crate::tasks::spawn(history(self.state.clone()));
         http::serve(listener, http::router(self.state.clone()), self.state.clone(), stop).await;
@@ -212,6 +215,31 @@ impl App {
         telemetry::tell_operator(&text);
         Ok(())
     }
+}
+
+/// Listens and runs Python for services in other processes, until `stop` is done.
+///
+/// # Errors
+/// `Unavailable` when the address cannot be listened on.
+pub async fn serve_executor(config: &ExecutorServiceConfig, stop: impl Future<Output = ()>) -> Result<()> {
+    let (listener, url) = listen(config.executor.address()).await?;
+    let service = ExecutorService::new(places::executor_settings(&config.executor, 0));
+    service.warm();
+    let metrics = Metrics::install()?;
+    let door = ExecutorDoor { service, token: config.token.clone(), metrics: metrics.clone() };
+    tracing::info!(%url, version = env!("CARGO_PKG_VERSION"), "serving");
+    http::serve_executor(listener, http::executor_router(door), &metrics, stop).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(address).await.map_err(|cause| Error::Unavailable {
+        message: format!("cannot listen on {address}: {cause}"),
+        cause: Some(Box::new(cause)),
+    })?;
+    let address = listener.local_addr().map_err(Error::internal)?;
+    Ok((listener, format!("http://{address}")))
 }
 
 /// Offers waiting audit records again and forgets what has expired, at start and every hour; collects an hour
@@ -276,13 +304,12 @@ fn cores() -> usize {
 /// Memory for decoded columns, where nobody says how much.
 fn column_bytes() -> usize {
     const BYTES_MAX: u64 = 4 << 30;
-    let info = rustix::system::sysinfo();
-    let machine = u64::from(info.mem_unit).saturating_mul(info.totalram);
-    // A container sees the memory of the whole machine, and is ended when it uses more than its own.
-    let own =
-        std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    let memory = own.map_or(machine, |own: u64| own.min(machine));
-    usize::try_from((memory / 8).min(BYTES_MAX)).unwrap_or(0)
+    usize::try_from((machine::memory_bytes() / 8).min(BYTES_MAX)).unwrap_or(0)
+}
+
+/// What queries and what is kept of them may take.
+fn memory_of_queries(engine: &EngineConfig) -> u64 {
+    (engine.memory_bytes_max + engine.result_cache_bytes_max + engine.hot_bytes_max) as u64
 }
 
 fn import_threads(config: &Config) -> usize {

@@ -69,6 +69,18 @@ pub const AUDIT_DROPPED: &str = "shirabe_audit_records_dropped_total";
 pub const STORE_CALLS: &str = "shirabe_store_calls_total";
 /// Calls to DynamoDB that it refused because of load.
 pub const STORE_THROTTLED: &str = "shirabe_store_throttled_total";
+/// Runs of Python whose process is not dead.
+pub const PYTHON_RUNNING: &str = "shirabe_python_runs_running";
+/// Runs of Python that wait for their turn.
+pub const PYTHON_QUEUED: &str = "shirabe_python_runs_queued";
+/// Memory that runs of Python may take, or that holds what they left.
+pub const PYTHON_MEMORY_RESERVED: &str = "shirabe_python_memory_reserved_bytes";
+/// Runs of Python that ended, by `class` (`card`, `transform`) and `outcome`.
+pub const PYTHON_RUNS: &str = "shirabe_python_runs_total";
+/// Seconds from the turn of a run of Python to its end, by `class`.
+pub const PYTHON_DURATION: &str = "shirabe_python_run_duration_seconds";
+/// 1 for the `tier` by which runs of Python are confined.
+pub const SANDBOX_TIER: &str = "shirabe_sandbox_tier";
 /// Requests that ended in a panic, which is a bug.
 pub const PANICS: &str = "shirabe_panics_total";
 /// CPU time of the process.
@@ -115,6 +127,12 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (AUDIT_DROPPED, Kind::Counter, "audit records that are in the log only"),
     (STORE_CALLS, Kind::Counter, "calls to DynamoDB, by operation"),
     (STORE_THROTTLED, Kind::Counter, "calls that DynamoDB refused because of load"),
+    (PYTHON_RUNNING, Kind::Gauge, "runs of Python whose process is not dead"),
+    (PYTHON_QUEUED, Kind::Gauge, "runs of Python that wait for their turn"),
+    (PYTHON_MEMORY_RESERVED, Kind::Gauge, "memory that runs of Python may take or have left something in"),
+    (PYTHON_RUNS, Kind::Counter, "runs of Python that ended, by class and outcome"),
+    (PYTHON_DURATION, Kind::Histogram, "seconds from a run's turn to its end, by class"),
+    (SANDBOX_TIER, Kind::Gauge, "1 for the tier by which runs of Python are confined"),
     (PANICS, Kind::Counter, "requests that ended in a panic"),
     (PROCESS_CPU, Kind::Gauge, "CPU time of the process in seconds"),
     (PROCESS_MEMORY, Kind::Gauge, "memory of the process that is in RAM, in bytes"),

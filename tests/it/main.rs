@@ -11,6 +11,8 @@ mod copy;
 mod crash;
 // The service over DynamoDB instead of a file.
 mod dynamo;
+// Python in workers: what comes in and out, and how runs end.
+mod executor;
 // Every call of a write path fails once.
 mod faults;
 // What is said about functions is true: their examples run, and the pages name all.

@@ -27,6 +27,7 @@ mod docs;
 mod envelope;
 mod error;
 mod etag;
+mod executor;
 mod extract;
 mod functions;
 mod headers;
@@ -56,9 +57,10 @@ mod versions;
 mod write_deadline;
 
 pub use client_address::Peer;
-pub use health::{HealthProbe, HealthReport, PartHealth, SqlWorkersHealth};
+pub use executor::{ExecutorDoor, executor_router};
+pub use health::{HealthProbe, HealthReport, PartHealth, SandboxHealth, SqlWorkersHealth};
 pub use in_process::InProcess;
-pub use listen::{serve, stop_signal};
+pub use listen::{serve, serve_executor, stop_signal};
 pub use rate_limit::{RateLimits, Rates};
 pub use state::{AppState, HttpSettings, OperatorToken, Readiness, Services};
 

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::dataset::jobs::Jobs;
 use crate::dataset::{Datasets, Outcome};
 use crate::engine::Engine;
+use crate::executor::Executor;
 use crate::macros::Macros;
 use crate::telemetry::Metrics;
 
@@ -31,6 +32,8 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     pub datasets: Datasets,
     pub engine: Engine,
+    /// Where Python runs.
+    pub executor: Executor,
     pub health: Arc<dyn HealthProbe>,
     pub imports: Arc<Jobs<Outcome>>,
     pub macros: Macros,
