@@ -42,6 +42,7 @@ pub mod account;
 pub mod dataset;
 pub mod macros;
 pub mod transfer;
+pub mod transform;
 
 pub mod cli;
 pub mod server;

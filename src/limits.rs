@@ -134,5 +134,26 @@ pub const MACRO_PARAMETERS_MAX: usize = 16;
 /// Longest expression of a macro, in bytes.
 pub const MACRO_EXPRESSION_BYTES_MAX: usize = 4 * 1024;
 
+/// Due times of one transform that are looked at in one tick of the scheduler.
+pub const DUE_TIMES_PER_TICK_MAX: usize = 1_000;
+
+/// Due times that one backfill may ask for.
+pub const BACKFILL_DUE_TIMES_MAX: usize = 1_000;
+
+/// Executions that the scheduler of one process has under way at the same time.
+pub const SCHEDULED_RUNS_MAX: usize = 4;
+
+/// How long a process answers for an execution without saying so again.
+pub const EXECUTION_LEASE: Duration = Duration::from_secs(30);
+
+/// How often it says so again.
+pub const EXECUTION_LEASE_RENEWAL: Duration = Duration::from_secs(10);
+
+/// How often a process looks for executions that nobody answers for.
+pub const EXECUTION_SWEEP_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long a due time counts as on time, if the scheduler looks often enough.
+pub const DUE_GRACE: Duration = Duration::from_secs(5 * 60);
+
 /// A pebibyte, in MiB: whoever sets a limit to more has made a mistake.
 pub const MB_MAX: u64 = 1 << 30;

@@ -81,6 +81,16 @@ pub const PYTHON_RUNS: &str = "shirabe_python_runs_total";
 pub const PYTHON_DURATION: &str = "shirabe_python_run_duration_seconds";
 /// 1 for the `tier` by which runs of Python are confined.
 pub const SANDBOX_TIER: &str = "shirabe_sandbox_tier";
+/// Looks of the scheduler at what is due.
+pub const SCHEDULER_TICKS: &str = "shirabe_scheduler_ticks_total";
+/// Looks that came to no end, and transforms that could not be started; both are tried again.
+pub const SCHEDULER_FAILURES: &str = "shirabe_scheduler_failures_total";
+/// Executions that were begun without a person who waits, by `reason`; each attempt after an interruption counts.
+pub const SCHEDULER_STARTED: &str = "shirabe_scheduler_started_total";
+/// Executions that nobody answered for, by `outcome`: `again`, `failed`.
+pub const SCHEDULER_TAKEOVERS: &str = "shirabe_scheduler_takeovers_total";
+/// Seconds from a due time to the beginning of its execution.
+pub const SCHEDULER_LATENESS: &str = "shirabe_scheduler_lateness_seconds";
 /// Requests that ended in a panic, which is a bug.
 pub const PANICS: &str = "shirabe_panics_total";
 /// CPU time of the process.
@@ -133,6 +143,11 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (PYTHON_RUNS, Kind::Counter, "runs of Python that ended, by class and outcome"),
     (PYTHON_DURATION, Kind::Histogram, "seconds from a run's turn to its end, by class"),
     (SANDBOX_TIER, Kind::Gauge, "1 for the tier by which runs of Python are confined"),
+    (SCHEDULER_TICKS, Kind::Counter, "looks of the scheduler at what is due"),
+    (SCHEDULER_FAILURES, Kind::Counter, "looks of the scheduler and starts of transforms that failed"),
+    (SCHEDULER_STARTED, Kind::Counter, "executions begun without a person who waits, by reason"),
+    (SCHEDULER_TAKEOVERS, Kind::Counter, "executions that nobody answered for, by outcome"),
+    (SCHEDULER_LATENESS, Kind::Histogram, "seconds from a due time to the beginning of its execution"),
     (PANICS, Kind::Counter, "requests that ended in a panic"),
     (PROCESS_CPU, Kind::Gauge, "CPU time of the process in seconds"),
     (PROCESS_MEMORY, Kind::Gauge, "memory of the process that is in RAM, in bytes"),

@@ -15,6 +15,7 @@ mod metadata;
 mod objects;
 mod queries;
 mod rate_limits;
+mod scheduler;
 mod server;
 mod setting;
 
@@ -27,6 +28,7 @@ pub use metadata::{DynamoDbConfig, MetadataConfig};
 pub use objects::{ObjectConfig, ObjectStoreKind};
 pub use queries::{QueryConfig, SqlIsolation};
 pub use rate_limits::RateLimitConfig;
+pub use scheduler::SchedulerConfig;
 pub use server::{Environment, ServerConfig};
 pub use setting::Setting;
 
@@ -44,6 +46,7 @@ pub struct Config {
     pub imports: ImportConfig,
     pub queries: QueryConfig,
     pub executor: ExecutorConfig,
+    pub scheduler: SchedulerConfig,
     pub rate_limits: RateLimitConfig,
     pub logs: LogConfig,
     /// Settings that are set but that this release does nothing with; worth a warning.
@@ -78,7 +81,20 @@ impl Config {
         let rate_limits = RateLimitConfig::read(&mut reader);
         let logs = LogConfig::read(&mut reader);
         let unused = NOT_YET.iter().copied().filter(|name| reader.is_set(name)).collect();
-        let all = (server, auth, data, metadata, objects, imports, queries, executor, rate_limits, logs);
+        let scheduler = SchedulerConfig::read(&mut reader);
+        let all = (
+            server,
+            auth,
+            data,
+            metadata,
+            objects,
+            imports,
+            queries,
+            executor,
+            scheduler,
+            rate_limits,
+            logs,
+        );
         let problems = reader.into_problems();
         match all {
             (
@@ -90,6 +106,7 @@ impl Config {
                 Some(imports),
                 Some(queries),
                 Some(executor),
+                Some(scheduler),
                 Some(rate_limits),
                 Some(logs),
             ) if problems.is_empty() => Ok(Self {
@@ -101,6 +118,7 @@ impl Config {
                 imports,
                 queries,
                 executor,
+                scheduler,
                 rate_limits,
                 logs,
                 unused,
@@ -155,8 +173,8 @@ impl ExecutorServiceConfig {
 }
 
 /// Names of the contract that choose parts which this release does not have. Set, they are named in a
-/// warning: whoever set `SCHEDULER_ENABLED` must not believe that something runs there.
-const NOT_YET: &[&str] = &["S3_BUCKET_STATIC", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
+/// warning: whoever set `VERTEX_AI_PROJECT_ID` must not believe that something runs there.
+const NOT_YET: &[&str] = &["S3_BUCKET_STATIC", "VERTEX_AI_PROJECT_ID"];
 
 /// Every setting there is, in the order of the sections.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
@@ -169,6 +187,7 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         imports::SETTINGS,
         queries::SETTINGS,
         executor::SETTINGS,
+        scheduler::SETTINGS,
         rate_limits::SETTINGS,
         logs::SETTINGS,
     ]
@@ -214,6 +233,7 @@ mod tests {
         assert_eq!((config.executor.cards_max, config.executor.transforms_max), (10, 5));
         assert_eq!(config.executor.address().to_string(), "127.0.0.1:8080");
         assert!(config.executor.endpoint.is_none() && config.executor.token.is_none());
+        assert_eq!((config.scheduler.enabled, config.scheduler.interval_s), (false, 60));
         assert_eq!(config.rate_limits.login_per_minute.get(), 5);
         assert!(config.rate_limits.enabled);
         assert!(config.unused.is_empty());
@@ -239,6 +259,7 @@ mod tests {
         check(&[("EXECUTOR_ENDPOINT", "executor:8080")], "expected an address such as");
         check(&[("EXECUTOR_ENDPOINT", "http://executor:8080")], "but `EXECUTOR_TOKEN` is not");
         check(&[("SANDBOX_MIN_TIER", "D")], "`SANDBOX_MIN_TIER` is `D`: expected `A`, `B` or `C`");
+        check(&[("SCHEDULER_INTERVAL_SECONDS", "0")], "expected a whole number, 1 to 3600");
         check(&[("SQL_ISOLATION", "yes")], "`SQL_ISOLATION` is `yes`: expected `off` or `worker`");
 
         #[track_caller]

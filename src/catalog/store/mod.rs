@@ -23,6 +23,8 @@ mod calls;
 #[cfg(test)]
 mod contract;
 pub mod dynamo;
+#[cfg(test)]
+pub(crate) mod memory;
 mod place;
 pub mod sqlite;
 mod transforms;

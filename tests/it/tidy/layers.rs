@@ -36,6 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dataset", &["auth", "audit_log", "catalog", "encode", "engine", "storage"]),
     ("macros", &["auth", "catalog", "engine"]),
     ("transfer", &["catalog", "storage"]),
+    ("transform", &["catalog"]),
     (
         "server",
         &[

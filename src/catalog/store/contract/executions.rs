@@ -113,6 +113,13 @@ fn check_conflict<T: std::fmt::Debug>(outcome: Result<T, StoreError>) {
 }
 
 pub(super) async fn run(stores: &Stores) {
+    run_alone(stores).await;
+    a_commit_ends_its_execution(stores).await;
+    a_commit_of_a_lost_execution_changes_nothing(stores).await;
+    racing_to_end(stores).await;
+}
+
+pub(super) async fn run_alone(stores: &Stores) {
     one_runs(stores).await;
     a_due_time_has_one(stores).await;
     an_id_and_a_start_are_taken_once(stores).await;
@@ -122,11 +129,8 @@ pub(super) async fn run(stores: &Stores) {
     the_last_due_time(stores).await;
     trims(stores).await;
     executions_outlive_their_transform(stores).await;
-    a_commit_ends_its_execution(stores).await;
-    a_commit_of_a_lost_execution_changes_nothing(stores).await;
     racing_to_begin(stores).await;
     racing_for_a_due_time(stores).await;
-    racing_to_end(stores).await;
 }
 
 async fn one_runs(stores: &Stores) {

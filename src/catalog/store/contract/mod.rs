@@ -42,6 +42,12 @@ pub(super) async fn run_transforms(stores: &Stores) {
     executions::run(stores).await;
 }
 
+/// The same without commits that end an execution, for a store that keeps nothing else.
+pub(super) async fn run_transforms_alone(stores: &Stores) {
+    transforms::run(stores).await;
+    executions::run_alone(stores).await;
+}
+
 /// A moment, `seconds` after a fixed one.
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_700_000_000 + seconds)
