@@ -36,6 +36,8 @@ use crate::server::http::{
 use crate::sql_worker::{SqlWorkers, WorkerSettings};
 use crate::storage::Objects;
 use crate::telemetry::{self, Metrics};
+use crate::transform::schedule::{Scheduler, SchedulerParts};
+use crate::transform::{self, Transforms};
 
 /// How often tokens that have expired are forgotten.
 const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
@@ -47,6 +49,8 @@ const HOURS_BETWEEN_COLLECTIONS: u64 = 24;
 const IMPORTS_WAITING_MAX: usize = 32;
 /// Imports at a time: each uses all cores for itself.
 const IMPORTS_RUNNING_MAX: usize = 2;
+/// Executions of a transform that are remembered.
+const EXECUTIONS_KEPT: u64 = 1_000;
 
 /// The service on a data folder, without a socket.
 #[derive(Debug)]
@@ -136,6 +140,22 @@ impl App {
             settings,
             places::sources(config, &folder),
         );
+        let transforms = Transforms::new(
+            stores.clone(),
+            datasets.clone(),
+            engine.clone(),
+            executor.clone(),
+            audit.clone(),
+            Arc::clone(&clock),
+            transform_settings(config),
+        );
+        let scheduler = Scheduler::new(SchedulerParts {
+            transforms: Arc::clone(&stores.transforms),
+            datasets: Arc::clone(&stores.datasets),
+            leases: transforms.leases().clone(),
+            runner: Arc::new(transforms.clone()),
+            enabled: config.scheduler.enabled,
+        });
         let imports = Arc::new(Jobs::new(IMPORTS_RUNNING_MAX, IMPORTS_WAITING_MAX));
         let health = Probe::new(
             stores.clone(),
@@ -160,6 +180,8 @@ impl App {
             metrics: Metrics::install()?,
             readiness: Readiness::new(true),
             operator_token: OperatorToken::random(),
+            scheduler: Arc::new(scheduler),
+            transforms,
             settings: http_settings(config, &folder),
         });
         Ok(Self { state, stores, records, audit, folder, objects: stored, workers })
@@ -194,8 +216,12 @@ impl App {
         self.state.executor.warm();
         let upkeep = crate::tasks::spawn(upkeep(self.stores.clone(), self.audit.clone(), self.state.clone()));
         let history = crate::tasks::spawn(history(self.state.clone()));
+        let scheduler = Arc::clone(&self.state.scheduler);
+        let scheduling = crate::tasks::spawn(async move { scheduler.run().await });
         http::serve(listener, http::router(self.state.clone()), self.state.clone(), stop).await;
-        drop((upkeep, history));
+        drop((upkeep, history, scheduling));
+        // What runs is given up, so that another process, or the next start, goes on with it.
+        self.state.transforms.stop().await;
         self.audit.retry().await;
         keep_history(&self.state).await;
         tracing::info!("stopped");
@@ -346,6 +372,15 @@ fn engine_config(config: &Config, spill: std::path::PathBuf) -> EngineConfig {
         waiting_per_user_max: size(queries.waiting_per_user_max),
     };
     engine
+}
+
+fn transform_settings(config: &Config) -> transform::Settings {
+    transform::Settings {
+        timeout: Duration::from_secs(config.executor.transform_timeout_s),
+        memory_bytes_max: shirabe_wire::Limits::transform().memory_bytes_max,
+        executions_kept: EXECUTIONS_KEPT,
+        interval: Duration::from_secs(config.scheduler.interval_s),
+    }
 }
 
 fn account_settings(config: &Config, folder: &DataFolder) -> Result<AccountSettings> {

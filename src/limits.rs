@@ -51,6 +51,9 @@ pub const WRITTEN_OUT_BYTES_MAX: u64 = 1 << 20;
 /// Longest name, in bytes.
 pub const NAME_BYTES_MAX: usize = 1_000;
 
+/// Origins that the columns of a statement may have together.
+pub const LINEAGE_ORIGINS_MAX: usize = 200_000;
+
 /// The longest that planning a statement may take.
 pub const PLANNING_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -106,6 +109,12 @@ pub const CENTROIDS_MAX: i64 = 10_000;
 
 /// Rows of a frame, before and after, over which a window may collect values.
 pub const FRAME_ROWS_MAX: u64 = 1_000;
+
+/// Longest code of a transform, in bytes.
+pub const CODE_BYTES_MAX: usize = 256 * 1024;
+
+/// Checks of one transform.
+pub const CHECKS_MAX: usize = 100;
 
 /// Columns of a dataset.
 pub const COLUMNS_MAX: usize = 10_000;

@@ -91,6 +91,8 @@ pub const SCHEDULER_STARTED: &str = "shirabe_scheduler_started_total";
 pub const SCHEDULER_TAKEOVERS: &str = "shirabe_scheduler_takeovers_total";
 /// Seconds from a due time to the beginning of its execution.
 pub const SCHEDULER_LATENESS: &str = "shirabe_scheduler_lateness_seconds";
+/// Executions of transforms that ended, by `status`.
+pub const TRANSFORMS: &str = "shirabe_transform_executions_total";
 /// Requests that ended in a panic, which is a bug.
 pub const PANICS: &str = "shirabe_panics_total";
 /// CPU time of the process.
@@ -148,6 +150,7 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (SCHEDULER_STARTED, Kind::Counter, "executions begun without a person who waits, by reason"),
     (SCHEDULER_TAKEOVERS, Kind::Counter, "executions that nobody answered for, by outcome"),
     (SCHEDULER_LATENESS, Kind::Histogram, "seconds from a due time to the beginning of its execution"),
+    (TRANSFORMS, Kind::Counter, "executions of transforms that ended, by status"),
     (PANICS, Kind::Counter, "requests that ended in a panic"),
     (PROCESS_CPU, Kind::Gauge, "CPU time of the process in seconds"),
     (PROCESS_MEMORY, Kind::Gauge, "memory of the process that is in RAM, in bytes"),

@@ -82,19 +82,8 @@ impl Config {
         let logs = LogConfig::read(&mut reader);
         let unused = NOT_YET.iter().copied().filter(|name| reader.is_set(name)).collect();
         let scheduler = SchedulerConfig::read(&mut reader);
-        let all = (
-            server,
-            auth,
-            data,
-            metadata,
-            objects,
-            imports,
-            queries,
-            executor,
-            scheduler,
-            rate_limits,
-            logs,
-        );
+        let all =
+            (server, auth, data, metadata, objects, imports, queries, executor, scheduler, rate_limits, logs);
         let problems = reader.into_problems();
         match all {
             (

@@ -15,6 +15,7 @@
 pub mod check;
 pub mod collect;
 pub mod decode;
+pub mod diff;
 mod failure;
 pub mod import;
 pub mod jobs;

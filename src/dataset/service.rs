@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::ObjectStore;
+use serde_json::json;
 
 use super::source::Sources;
 use crate::auth::{Action, Object, Principal, authorize};
@@ -217,13 +218,40 @@ impl Datasets {
     /// Deletes a dataset; its files go when the collector comes by after the grace period.
     ///
     /// # Errors
-    /// `Conflict` when it changed meanwhile.
+    /// `Conflict` when something uses it, with a list of what does, or when it changed meanwhile.
     pub async fn delete(&self, caller: &Caller, id: &DatasetId) -> Result<(), Error> {
         let record = self.allowed(&caller.principal, Action::DeleteDataset, id).await?;
+        self.refuse_used(&record).await?;
         let now = self.now();
         let audit = self.audit(caller, AuditEvent::DatasetDeleted, &record);
         let change = Change::Delete { id: record.id, revision: record.revision, at: now };
         self.commit(Commit { audit: Some(audit), ..Commit::of(change) }).await
+    }
+
+    /// Refuses to take away what a transform reads or makes.
+    async fn refuse_used(&self, record: &DatasetRecord) -> Result<(), Error> {
+        let store = &self.parts.stores.transforms;
+        let readers = store.readers(&record.id).await?;
+        let makers = match &record.source.made_by {
+            Some(made_by) => store.lookup(std::slice::from_ref(&made_by.transform_id)).await?,
+            None => Vec::new(),
+        };
+        let used =
+            readers.iter().map(|reader| (reader, "reads")).chain(makers.iter().map(|maker| (maker, "makes")));
+        let used: Vec<_> = used.collect();
+        if used.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<_> =
+            used.iter().map(|(user, how)| format!("the transform `{}` {how} it", user.name)).collect();
+        let users: Vec<_> = used
+            .iter()
+            .map(|(user, how)| json!({ "type": "transform", "id": user.id, "name": user.name, "how": how }))
+            .collect();
+        Err(Error::Conflict {
+            message: format!("`{}` cannot be deleted: {}", record.name, told.join(", ")),
+            details: json!({ "used_by": users }),
+        })
     }
 
     /// The record, if the caller may do `action` with it.
@@ -274,7 +302,7 @@ impl Datasets {
             user_id: Some(caller.principal.user_id.clone()),
             target_type: "dataset".to_owned(),
             target_id: record.id.to_string(),
-            details: serde_json::json!({ "name": record.name, "version": record.current.number }),
+            details: json!({ "name": record.name, "version": record.current.number }),
             request_id: caller.request_id.clone(),
         }
     }

@@ -158,12 +158,7 @@ impl Engine {
 
     /// A table of the service's own, with the rows that the caller may see.
     async fn system_table(&self, principal: &Principal, table: TableName) -> Result<SpecTable> {
-        if table.name != system::QUERIES {
-            let suggestions = vec![format!("{}.{}", system::SCHEMA, system::QUERIES)];
-            let message = format!("no table `{}.{}`", system::SCHEMA, table.name);
-            let message = with_hint(message, &suggestions);
-            return Err(Error::UnknownName { message, place: table.place, suggestions });
-        }
+        system::check_name(&table)?;
         let (records, _) = self.queries(principal, QueryFilter::default(), system::QUERIES_MAX).await?;
         let rows = TableRows::Queries(records.into_iter().map(Arc::new).collect());
         Ok(SpecTable { name: table.name, rows })

@@ -35,3 +35,4 @@ mod support;
 mod streams;
 // The layout: who may import whom, who may name what, sizes, and what must not stand in code.
 mod tidy;
+mod transforms;

@@ -23,10 +23,12 @@ mod auth;
 mod client_address;
 mod context;
 mod datasets;
+mod diffs;
 mod docs;
 mod envelope;
 mod error;
 mod etag;
+mod executions;
 mod executor;
 mod extract;
 mod functions;
@@ -51,6 +53,8 @@ mod rate_limit;
 mod s3_imports;
 mod state;
 mod stream;
+mod transform_view;
+mod transforms;
 mod upload;
 mod users;
 mod versions;
@@ -115,6 +119,7 @@ fn routes(app: &AppState) -> OpenApiRouter<AppState> {
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .merge(dataset_routes())
+        .merge(transform_routes())
         .routes(routes!(queries::query, queries::ask))
         .routes(routes!(queries::explain))
         .routes(routes!(query_list::list))
@@ -142,6 +147,7 @@ fn dataset_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(look::export))
         .routes(routes!(versions::list))
         .routes(routes!(versions::compare))
+        .routes(routes!(diffs::diff))
         .routes(routes!(versions::get))
         .routes(routes!(versions::restore))
         .routes(routes!(versions::quarantine))
@@ -149,6 +155,23 @@ fn dataset_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(s3_imports::create))
         .routes(routes!(imports::list))
         .routes(routes!(imports::get, imports::cancel))
+}
+
+fn transform_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(transforms::list, transforms::create))
+        .routes(routes!(transforms::preview_new))
+        .routes(routes!(transforms::get, transforms::change, transforms::remove))
+        .routes(routes!(transforms::preview))
+        .routes(routes!(transforms::lineage))
+        .routes(routes!(transforms::graph))
+        .routes(routes!(transforms::next_runs))
+        .routes(routes!(executions::execute))
+        .routes(routes!(executions::list))
+        .routes(routes!(executions::get))
+        .routes(routes!(executions::log))
+        .routes(routes!(executions::cancel))
+        .routes(routes!(executions::backfill))
 }
 
 /// Their bodies may hold a file, which goes to disk as it comes and has a limit of its own.

@@ -22,6 +22,8 @@ use crate::engine::Engine;
 use crate::executor::Executor;
 use crate::macros::Macros;
 use crate::telemetry::Metrics;
+use crate::transform::Transforms;
+use crate::transform::schedule::Scheduler;
 
 /// The services behind the door, and the door's own settings.
 #[derive(Debug)]
@@ -39,6 +41,9 @@ pub struct Services {
     pub macros: Macros,
     pub metrics: Metrics,
     pub readiness: Readiness,
+    pub transforms: Transforms,
+    /// Starts transforms by the clock.
+    pub scheduler: Arc<Scheduler<Transforms>>,
     /// Who presents it is the operator. Made anew at each start.
     pub operator_token: OperatorToken,
     pub settings: HttpSettings,

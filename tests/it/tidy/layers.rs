@@ -36,7 +36,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dataset", &["auth", "audit_log", "catalog", "encode", "engine", "storage"]),
     ("macros", &["auth", "catalog", "engine"]),
     ("transfer", &["catalog", "storage"]),
-    ("transform", &["catalog"]),
+    ("transform", &["auth", "audit_log", "catalog", "dataset", "engine", "executor"]),
     (
         "server",
         &[
@@ -50,6 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "executor",
             "macros",
             "storage",
+            "transform",
         ],
     ),
     ("health", &["catalog", "dataset", "engine", "executor", "server", "sql_worker", "storage"]),
@@ -76,6 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "server",
             "sql_worker",
             "storage",
+            "transform",
         ],
     ),
 ];
