@@ -53,8 +53,8 @@ impl Local {
     /// `Unavailable`, which names the limit, or `SandboxUnavailable`, which says why nothing runs.
     pub(super) async fn turn(&self, user: &UserId, class: Class, limits: &Limits) -> Result<Turn> {
         // What is known to be impossible does not wait for a turn.
-        if let Progress::Failed(_) = self.workers.progress() {
-            self.workers().await?;
+        if let Some(reason) = self.workers.failure() {
+            return Err(unavailable(&reason));
         }
         let wanted = limits.memory_bytes_max.saturating_add(OVERHEAD_BYTES);
         let slot = self.admission.enter(user, class, wanted).await?;
@@ -67,8 +67,7 @@ impl Local {
     }
 
     async fn workers(&self) -> Result<Arc<PythonWorkers>> {
-        let unavailable = |reason| Error::SandboxUnavailable(format!("Python does not run here: {reason}"));
-        self.workers.ready().await.map_err(unavailable)
+        self.workers.ready().await.map_err(|reason| unavailable(&reason))
     }
 
     pub(super) fn health(&self) -> ExecutorHealth {
@@ -90,4 +89,8 @@ impl Local {
             memory_bytes_max: self.admission.limits().memory_bytes_max,
         }
     }
+}
+
+fn unavailable(reason: &str) -> Error {
+    Error::SandboxUnavailable(format!("Python does not run here: {reason}"))
 }

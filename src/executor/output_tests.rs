@@ -14,9 +14,11 @@ use futures::{FutureExt as _, StreamExt as _};
 use proptest::prelude::*;
 use shirabe_wire::{host, memory};
 
-use super::Class;
 use super::admission::{Admission, AdmissionLimits, Slot};
+use super::frame::{Frames, Kind, frame};
 use super::output::check as checked;
+use super::{Class, Output, remote_rows};
+use crate::error::{Code, Error};
 use crate::ids::UserId;
 
 fn rows() -> RecordBatch {
@@ -117,6 +119,54 @@ fn what_no_honest_run_writes_is_refused() {
     }
 }
 
+/// As an executor sends it, in pieces of `step` bytes.
+fn sent(bytes: &[u8], step: usize, is_whole: bool) -> Frames {
+    let mut frames: Vec<_> = bytes.chunks(step).map(|piece| Ok(frame(Kind::Piece, piece))).collect();
+    if is_whole {
+        frames.push(Ok(frame(Kind::Whole, b"")));
+    }
+    Frames::new(futures::stream::iter(frames).boxed())
+}
+
+async fn received(frames: Frames, row_count: u64, byte_count: u64) -> Result<Vec<RecordBatch>, Error> {
+    let Output::Rows { mut rows, .. } = remote_rows::output(frames, row_count, 7, byte_count).await? else {
+        panic!("expected rows");
+    };
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.next().await {
+        batches.push(batch?);
+    }
+    Ok(batches)
+}
+
+#[tokio::test]
+async fn what_comes_over_a_connection_is_checked_as_well() {
+    let bytes = stream(&[rows(), rows().slice(0, 1)], IpcWriteOptions::default());
+    let length = bytes.len() as u64;
+    for step in [1, 7, 4096] {
+        let got = received(sent(&bytes, step, true), 4, length).await.unwrap();
+        assert_eq!(got, [rows(), rows().slice(0, 1)]);
+    }
+    // All rows have come, and nobody says so.
+    check(sent(&bytes, 100, false), 4, length, Code::ServiceUnavailable, "before its result was complete")
+        .await;
+    check(sent(&bytes[..200], 100, true), 4, length, Code::ServiceUnavailable, "before its result").await;
+    check(sent(&[&bytes[..], b"more"].concat(), 4096, true), 4, length, Code::ServiceUnavailable, "").await;
+    check(sent(&bytes, 100, true), 3, length, Code::ExecutionError, "more rows than it says").await;
+    check(sent(&bytes, 100, true), 5, length, Code::ExecutionError, "1 of its rows are missing").await;
+    check(sent(&bytes, 100, true), 4, length - 20, Code::ExecutionError, "").await;
+    check(sent(b"", 1, true), 0, 0, Code::ExecutionError, "no columns").await;
+    let packed = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).unwrap();
+    let packed = stream(&[rows()], packed);
+    check(sent(&packed, 99, true), 3, packed.len() as u64, Code::ExecutionError, "compressed").await;
+
+    async fn check(frames: Frames, row_count: u64, byte_count: u64, code: Code, expected: &str) {
+        let error = received(frames, row_count, byte_count).await.unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
@@ -136,6 +186,12 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         for batch in runtime.block_on(read(left(&bytes, 6, 7))).unwrap_or_default() {
             // Reading every value shows that the reader has checked what it let pass.
+            for column in batch.columns() {
+                prop_assert!(column.to_data().validate_full().is_ok());
+            }
+        }
+        let frames = sent(&bytes, 64, true);
+        for batch in runtime.block_on(received(frames, 6, bytes.len() as u64)).unwrap_or_default() {
             for column in batch.columns() {
                 prop_assert!(column.to_data().validate_full().is_ok());
             }

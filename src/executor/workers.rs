@@ -48,6 +48,16 @@ struct Start {
     started: Shared<BoxFuture<'static, Started>>,
 }
 
+impl Start {
+    fn has_failed(&self) -> bool {
+        self.started.peek().is_some_and(Result::is_err)
+    }
+
+    fn stands(&self) -> bool {
+        self.begun.elapsed() < FAILURE_STANDS
+    }
+}
+
 /// How far they have come.
 #[derive(Debug)]
 pub(super) enum Progress {
@@ -84,17 +94,20 @@ impl Workers {
         }
     }
 
+    /// Why nothing runs, while that is not tried again.
+    pub(super) fn failure(&self) -> Option<Arc<str>> {
+        let state = self.state();
+        let start = state.as_ref().filter(|start| start.stands())?;
+        start.started.peek()?.as_ref().err().cloned()
+    }
+
     fn state(&self) -> MutexGuard<'_, Option<Start>> {
         self.0.start.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn start(&self) -> Shared<BoxFuture<'static, Started>> {
         let mut state = self.state();
-        let stands = state.as_ref().filter(|start| {
-            let failed = start.started.peek().is_some_and(Result::is_err);
-            !failed || start.begun.elapsed() < FAILURE_STANDS
-        });
-        if let Some(start) = stands {
+        if let Some(start) = state.as_ref().filter(|start| !start.has_failed() || start.stands()) {
             return start.started.clone();
         }
         let (tell, told) = oneshot::channel();
