@@ -134,5 +134,8 @@ pub const MACRO_PARAMETERS_MAX: usize = 16;
 /// Longest expression of a macro, in bytes.
 pub const MACRO_EXPRESSION_BYTES_MAX: usize = 4 * 1024;
 
+/// Inputs of a transform. A transaction of DynamoDB has room for a change from so many to as many others.
+pub const TRANSFORM_INPUTS_MAX: usize = 40;
+
 /// A pebibyte, in MiB: whoever sets a limit to more has made a mistake.
 pub const MB_MAX: u64 = 1 << 30;
