@@ -1,6 +1,7 @@
 //! The composition root: the only file that chooses backends. It turns a configuration into services,
 //! in one pass from the bottom up, and runs them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,22 +18,26 @@ use crate::auth::token::Algorithm;
 use crate::catalog::store::dynamo::DynamoSettings;
 use crate::catalog::store::{Records, RecordsPlace, Stores};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Environment, JwtAlgorithm, MetadataConfig, SqlIsolation};
+use crate::config::{Config, Environment, ExecutorServiceConfig, JwtAlgorithm, MetadataConfig, SqlIsolation};
 use crate::data_folder::{DataFolder, RunningServer};
 use crate::dataset::decode::DecodeLimits;
 use crate::dataset::jobs::Jobs;
 use crate::dataset::{Datasets, Settings};
 use crate::engine::{AdmissionLimits, Engine, EngineConfig};
 use crate::error::{Error, Result};
+use crate::executor::ExecutorService;
 use crate::health::Probe;
+use crate::machine;
 use crate::macros::Macros;
 use crate::places;
 use crate::server::http::{
-    self, AppState, HttpSettings, OperatorToken, RateLimits, Rates, Readiness, Services,
+    self, AppState, ExecutorDoor, HttpSettings, OperatorToken, RateLimits, Rates, Readiness, Services,
 };
 use crate::sql_worker::{SqlWorkers, WorkerSettings};
 use crate::storage::Objects;
 use crate::telemetry::{self, Metrics};
+use crate::transform::schedule::{Scheduler, SchedulerParts};
+use crate::transform::{self, Transforms};
 
 /// How often tokens that have expired are forgotten.
 const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
@@ -44,6 +49,8 @@ const HOURS_BETWEEN_COLLECTIONS: u64 = 24;
 const IMPORTS_WAITING_MAX: usize = 32;
 /// Imports at a time: each uses all cores for itself.
 const IMPORTS_RUNNING_MAX: usize = 2;
+/// Executions of a transform that are remembered.
+const EXECUTIONS_KEPT: u64 = 1_000;
 
 /// The service on a data folder, without a socket.
 #[derive(Debug)]
@@ -116,6 +123,7 @@ impl App {
             }
         };
         engine.isolation = workers.clone().map(|workers| Arc::new(workers) as _);
+        let executor = places::executor(&config.executor, memory_of_queries(&engine))?;
         let engine = Engine::new(engine, Arc::clone(&objects), Arc::clone(&stores.history))?;
         let settings = Settings {
             threads: import_threads(config),
@@ -132,6 +140,22 @@ impl App {
             settings,
             places::sources(config, &folder),
         );
+        let transforms = Transforms::new(
+            stores.clone(),
+            datasets.clone(),
+            engine.clone(),
+            executor.clone(),
+            audit.clone(),
+            Arc::clone(&clock),
+            transform_settings(config),
+        );
+        let scheduler = Scheduler::new(SchedulerParts {
+            transforms: Arc::clone(&stores.transforms),
+            datasets: Arc::clone(&stores.datasets),
+            leases: transforms.leases().clone(),
+            runner: Arc::new(transforms.clone()),
+            enabled: config.scheduler.enabled,
+        });
         let imports = Arc::new(Jobs::new(IMPORTS_RUNNING_MAX, IMPORTS_WAITING_MAX));
         let health = Probe::new(
             stores.clone(),
@@ -140,6 +164,7 @@ impl App {
             engine.clone(),
             Arc::clone(&imports),
             workers.clone(),
+            executor.clone(),
             Instant::now(),
         );
         let state = AppState::new(Services {
@@ -148,12 +173,15 @@ impl App {
             clock,
             datasets,
             engine: engine.clone(),
+            executor,
             health: Arc::new(health),
             imports,
             macros: Macros::new(Arc::clone(&stores.macros), engine.clone()),
             metrics: Metrics::install()?,
             readiness: Readiness::new(true),
             operator_token: OperatorToken::random(),
+            scheduler: Arc::new(scheduler),
+            transforms,
             settings: http_settings(config, &folder),
         });
         Ok(Self { state, stores, records, audit, folder, objects: stored, workers })
@@ -178,21 +206,22 @@ impl App {
         if let Some(workers) = &self.workers {
             workers.warm().await?;
         }
-        let address = config.server.address();
-        let listener = TcpListener::bind(address).await.map_err(|cause| Error::Unavailable {
-            message: format!("cannot listen on {address}: {cause}"),
-            cause: Some(Box::new(cause)),
-        })?;
-        let address = listener.local_addr().map_err(Error::internal)?;
+        let (listener, url) = listen(config.server.address()).await?;
         let token = self.state.operator_token.secret().expose_secret().to_owned();
-        let server = RunningServer { url: format!("http://{address}"), pid: std::process::id(), token };
+        let server = RunningServer { url, pid: std::process::id(), token };
         let _announcement = self.folder.announce(&server)?;
         self.offer_setup(&server.url).await?;
         tracing::info!(url = %server.url, version = env!("CARGO_PKG_VERSION"), "serving");
+        // It takes seconds, and what needs it waits.
+        self.state.executor.warm();
         let upkeep = crate::tasks::spawn(upkeep(self.stores.clone(), self.audit.clone(), self.state.clone()));
         let history = crate::tasks::spawn(history(self.state.clone()));
+        let scheduler = Arc::clone(&self.state.scheduler);
+        let scheduling = crate::tasks::spawn(async move { scheduler.run().await });
         http::serve(listener, http::router(self.state.clone()), self.state.clone(), stop).await;
-        drop((upkeep, history));
+        drop((upkeep, history, scheduling));
+        // What runs is given up, so that another process, or the next start, goes on with it.
+        self.state.transforms.stop().await;
         self.audit.retry().await;
         keep_history(&self.state).await;
         tracing::info!("stopped");
@@ -212,6 +241,31 @@ impl App {
         telemetry::tell_operator(&text);
         Ok(())
     }
+}
+
+/// Listens and runs Python for services in other processes, until `stop` is done.
+///
+/// # Errors
+/// `Unavailable` when the address cannot be listened on.
+pub async fn serve_executor(config: &ExecutorServiceConfig, stop: impl Future<Output = ()>) -> Result<()> {
+    let (listener, url) = listen(config.executor.address()).await?;
+    let service = ExecutorService::new(places::executor_settings(&config.executor, 0));
+    service.warm();
+    let metrics = Metrics::install()?;
+    let door = ExecutorDoor { service, token: config.token.clone(), metrics: metrics.clone() };
+    tracing::info!(%url, version = env!("CARGO_PKG_VERSION"), "serving");
+    http::serve_executor(listener, http::executor_router(door), &metrics, stop).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, String)> {
+    let listener = TcpListener::bind(address).await.map_err(|cause| Error::Unavailable {
+        message: format!("cannot listen on {address}: {cause}"),
+        cause: Some(Box::new(cause)),
+    })?;
+    let address = listener.local_addr().map_err(Error::internal)?;
+    Ok((listener, format!("http://{address}")))
 }
 
 /// Offers waiting audit records again and forgets what has expired, at start and every hour; collects an hour
@@ -276,13 +330,12 @@ fn cores() -> usize {
 /// Memory for decoded columns, where nobody says how much.
 fn column_bytes() -> usize {
     const BYTES_MAX: u64 = 4 << 30;
-    let info = rustix::system::sysinfo();
-    let machine = u64::from(info.mem_unit).saturating_mul(info.totalram);
-    // A container sees the memory of the whole machine, and is ended when it uses more than its own.
-    let own =
-        std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse().ok());
-    let memory = own.map_or(machine, |own: u64| own.min(machine));
-    usize::try_from((memory / 8).min(BYTES_MAX)).unwrap_or(0)
+    usize::try_from((machine::memory_bytes() / 8).min(BYTES_MAX)).unwrap_or(0)
+}
+
+/// What queries and what is kept of them may take.
+fn memory_of_queries(engine: &EngineConfig) -> u64 {
+    (engine.memory_bytes_max + engine.result_cache_bytes_max + engine.hot_bytes_max) as u64
 }
 
 fn import_threads(config: &Config) -> usize {
@@ -319,6 +372,15 @@ fn engine_config(config: &Config, spill: std::path::PathBuf) -> EngineConfig {
         waiting_per_user_max: size(queries.waiting_per_user_max),
     };
     engine
+}
+
+fn transform_settings(config: &Config) -> transform::Settings {
+    transform::Settings {
+        timeout: Duration::from_secs(config.executor.transform_timeout_s),
+        memory_bytes_max: shirabe_wire::Limits::transform().memory_bytes_max,
+        executions_kept: EXECUTIONS_KEPT,
+        interval: Duration::from_secs(config.scheduler.interval_s),
+    }
 }
 
 fn account_settings(config: &Config, folder: &DataFolder) -> Result<AccountSettings> {

@@ -1,7 +1,9 @@
 //! Time. Logic takes a [`Timestamp`] as an argument; only [`SystemClock`] reads the real clock.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +77,42 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     fn now(&self) -> Timestamp {
         Timestamp(Utc::now().timestamp_micros())
+    }
+}
+
+/// How long something takes, and waiting, by a clock that nobody sets: what an operator or another machine does to the
+/// [`Clock`] changes neither.
+#[async_trait]
+pub trait Timer: fmt::Debug + Send + Sync {
+    /// The time since some moment in the past, always the same one.
+    fn uptime(&self) -> Duration;
+
+    /// Returns once the uptime is at least this.
+    async fn wait_until(&self, uptime: Duration);
+}
+
+/// The machine's timer.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemTimer {
+    started: Instant,
+}
+
+impl SystemTimer {
+    /// One whose uptime begins now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+#[async_trait]
+impl Timer for SystemTimer {
+    fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    async fn wait_until(&self, uptime: Duration) {
+        tokio::time::sleep_until((self.started + uptime).into()).await;
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::app::{App, records_place};
+use crate::app::{self, App, records_place};
 use crate::cli::{Host, Local, Place, Table};
-use crate::config::{Config, MetadataConfig, SqlIsolation};
+use crate::config::{Config, ExecutorServiceConfig, MetadataConfig, SqlIsolation};
 use crate::data_folder::{DataFolder, Opened};
 use crate::error::{Error, Result};
 use crate::places;
@@ -71,6 +71,11 @@ impl Host for Embedded {
         }
         let stop = http::stop_signal().map_err(Error::internal)?;
         App::open(&config, folder)?.serve(&config, stop).await
+    }
+
+    async fn executor(&self, config: ExecutorServiceConfig) -> Result<()> {
+        telemetry::init_logs(config.logs, std::io::stderr().is_terminal());
+        app::serve_executor(&config, http::stop_signal().map_err(Error::internal)?).await
     }
 
     async fn init_tables(&self, config: Config) -> Result<Vec<Table>> {

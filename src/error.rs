@@ -63,6 +63,9 @@ pub enum Error {
     /// Code that a user wrote failed; `details` has its traceback and line.
     #[error("{message}")]
     Execution { message: String, details: Value },
+    /// What was to be published does not pass its checks; `details` has them.
+    #[error("{message}")]
+    ChecksFailed { message: String, details: Value },
     /// This machine cannot confine other people's Python, so none runs.
     #[error("{0}")]
     SandboxUnavailable(String),
@@ -130,6 +133,7 @@ pub enum Code {
     PayloadTooLarge,
     OverLimit,
     RateLimitExceeded,
+    PreconditionFailed,
     QueryTimeout,
     ExecutionTimeout,
     ExecutionError,
@@ -208,6 +212,9 @@ impl Error {
             Self::Execution { message, details } => {
                 Self::Execution { message: message.clone(), details: details.clone() }
             }
+            Self::ChecksFailed { message, details } => {
+                Self::ChecksFailed { message: message.clone(), details: details.clone() }
+            }
             Self::SandboxUnavailable(message) => Self::SandboxUnavailable(message.clone()),
             Self::Cancelled => Self::Cancelled,
             Self::Unavailable { message, cause } => Self::Unavailable {
@@ -246,6 +253,7 @@ impl Error {
             Self::TimedOut(_) => Code::QueryTimeout,
             Self::ExecutionTimedOut(_) => Code::ExecutionTimeout,
             Self::Execution { .. } => Code::ExecutionError,
+            Self::ChecksFailed { .. } => Code::PreconditionFailed,
             Self::SandboxUnavailable(_) => Code::SandboxUnavailable,
             Self::Cancelled => Code::Cancelled,
             Self::Unavailable { .. } => Code::ServiceUnavailable,
@@ -262,7 +270,8 @@ impl Error {
         match self {
             Self::Invalid { details, .. }
             | Self::Conflict { details, .. }
-            | Self::Execution { details, .. } => details.clone(),
+            | Self::Execution { details, .. }
+            | Self::ChecksFailed { details, .. } => details.clone(),
             Self::InvalidSql { place: Some(place), .. } => json!(place),
             Self::UnknownName { place, suggestions, .. } => json!({
                 "line": place.map(|p| p.line),

@@ -13,6 +13,7 @@ use crate::catalog::store::{Owner, PageRequest, Stores};
 use crate::dataset::Outcome;
 use crate::dataset::jobs::Jobs;
 use crate::engine::Engine;
+use crate::executor::Executor;
 use crate::server::http::{HealthProbe, HealthReport, PartHealth, SqlWorkersHealth};
 use crate::sql_worker::SqlWorkers;
 use crate::storage::keys;
@@ -30,6 +31,7 @@ pub struct Probe {
     engine: Engine,
     imports: Arc<Jobs<Outcome>>,
     workers: Option<SqlWorkers>,
+    executor: Executor,
     started: Instant,
 }
 
@@ -43,9 +45,10 @@ impl Probe {
         engine: Engine,
         imports: Arc<Jobs<Outcome>>,
         workers: Option<SqlWorkers>,
+        executor: Executor,
         started: Instant,
     ) -> Self {
-        Self { stores, objects, folder, engine, imports, workers, started }
+        Self { stores, objects, folder, engine, imports, workers, executor, started }
     }
 
     async fn dataset_count(&self) -> Option<u64> {
@@ -67,7 +70,8 @@ impl Probe {
 #[async_trait]
 impl HealthProbe for Probe {
     async fn check(&self) -> HealthReport {
-        let (dataset_count, storage) = tokio::join!(self.dataset_count(), self.storage());
+        let (dataset_count, storage, python) =
+            tokio::join!(self.dataset_count(), self.storage(), self.executor.health());
         let disk = rustix::fs::statvfs(&self.folder).ok();
         HealthReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -87,6 +91,7 @@ impl HealthProbe for Probe {
                     lost_count: report.lost,
                 }
             }),
+            sandbox: python.into(),
         }
     }
 }

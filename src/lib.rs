@@ -16,6 +16,7 @@
 //! beside the engine. The modules below are in reading order; each opens with what it is, why, and what it must not know.
 
 pub mod block_sums;
+pub mod checked_ipc;
 pub mod cidr;
 pub mod clock;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod error;
 mod file_name;
 pub mod ids;
 pub mod limits;
+pub mod machine;
 pub mod tasks;
 pub mod telemetry;
 pub mod write_steps;
@@ -32,6 +34,7 @@ pub mod auth;
 pub mod catalog;
 pub mod encode;
 pub mod engine;
+pub mod executor;
 pub mod sql_worker;
 pub mod storage;
 
@@ -39,6 +42,7 @@ pub mod account;
 pub mod dataset;
 pub mod macros;
 pub mod transfer;
+pub mod transform;
 
 pub mod cli;
 pub mod server;

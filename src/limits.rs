@@ -51,6 +51,9 @@ pub const WRITTEN_OUT_BYTES_MAX: u64 = 1 << 20;
 /// Longest name, in bytes.
 pub const NAME_BYTES_MAX: usize = 1_000;
 
+/// Origins that the columns of a statement may have together.
+pub const LINEAGE_ORIGINS_MAX: usize = 200_000;
+
 /// The longest that planning a statement may take.
 pub const PLANNING_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -107,6 +110,12 @@ pub const CENTROIDS_MAX: i64 = 10_000;
 /// Rows of a frame, before and after, over which a window may collect values.
 pub const FRAME_ROWS_MAX: u64 = 1_000;
 
+/// Longest code of a transform, in bytes.
+pub const CODE_BYTES_MAX: usize = 256 * 1024;
+
+/// Checks of one transform.
+pub const CHECKS_MAX: usize = 100;
+
 /// Columns of a dataset.
 pub const COLUMNS_MAX: usize = 10_000;
 
@@ -136,6 +145,27 @@ pub const MACRO_EXPRESSION_BYTES_MAX: usize = 4 * 1024;
 
 /// Inputs of a transform. A transaction of DynamoDB has room for a change from so many to as many others.
 pub const TRANSFORM_INPUTS_MAX: usize = 40;
+
+/// Due times of one transform that are looked at in one tick of the scheduler.
+pub const DUE_TIMES_PER_TICK_MAX: usize = 1_000;
+
+/// Due times that one backfill may ask for.
+pub const BACKFILL_DUE_TIMES_MAX: usize = 1_000;
+
+/// Executions that the scheduler of one process has under way at the same time.
+pub const SCHEDULED_RUNS_MAX: usize = 4;
+
+/// How long a process answers for an execution without saying so again.
+pub const EXECUTION_LEASE: Duration = Duration::from_secs(30);
+
+/// How often it says so again.
+pub const EXECUTION_LEASE_RENEWAL: Duration = Duration::from_secs(10);
+
+/// How often a process looks for executions that nobody answers for.
+pub const EXECUTION_SWEEP_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long a due time counts as on time, if the scheduler looks often enough.
+pub const DUE_GRACE: Duration = Duration::from_secs(5 * 60);
 
 /// A pebibyte, in MiB: whoever sets a limit to more has made a mistake.
 pub const MB_MAX: u64 = 1 << 30;

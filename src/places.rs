@@ -1,11 +1,24 @@
-//! Where objects are, and what imports may read: settings in the words of those who open them. `app.rs` asks.
+//! Where objects are, what imports may read, and where Python runs: settings in the words of those who open them.
+//! `app.rs` asks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::config::{Config, ObjectStoreKind};
+use crate::config::{Config, ExecutorConfig, ObjectStoreKind, SandboxTier};
 use crate::data_folder::DataFolder;
 use crate::dataset::source::Sources;
+use crate::error::Result;
+use crate::executor::{
+    AdmissionLimits, Executor, ExecutorSettings, PythonSettings, RemoteSettings, Tier, Timeouts,
+};
+use crate::machine;
 use crate::storage::{ImportBuckets, ObjectsPlace, S3, S3Settings};
+
+/// What the process takes beside what its parts are told that they may use, and what the workers do before they run
+/// anything.
+const PROCESS_BYTES: u64 = 1536 << 20;
+/// A budget that is less lets nothing run.
+const EXECUTOR_BYTES_MIN: u64 = 512 << 20;
 
 /// How S3 is reached, for objects and for imports.
 fn s3(config: &Config) -> S3 {
@@ -44,5 +57,57 @@ pub fn objects(config: &Config, folder: &DataFolder) -> ObjectsPlace {
             let kept_in = kept.map(|bytes| (folder.cache(), bytes));
             ObjectsPlace::Bucket { s3: s3(config), name: config.objects.bucket.clone(), kept_in }
         }
+    }
+}
+
+/// Where Python runs. Of the memory that is available, `taken_bytes` are for others.
+///
+/// # Errors
+/// As [`Executor::remote`].
+pub fn executor(set: &ExecutorConfig, taken_bytes: u64) -> Result<Executor> {
+    match (&set.endpoint, &set.token) {
+        (Some(url), Some(token)) => Executor::remote(RemoteSettings {
+            url: url.clone(),
+            token: token.clone(),
+            timeouts: timeouts(set),
+            wait_max: Duration::from_secs(set.waiting_s),
+        }),
+        _ => Ok(Executor::local(executor_settings(set, taken_bytes))),
+    }
+}
+
+/// What an executor in this process may use, beside others that may use `taken_bytes` of memory.
+#[must_use]
+pub fn executor_settings(set: &ExecutorConfig, taken_bytes: u64) -> ExecutorSettings {
+    let count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    let memory_bytes_max = set.memory_bytes_max.unwrap_or_else(|| {
+        let taken = taken_bytes.saturating_add(PROCESS_BYTES);
+        machine::memory_available_bytes().saturating_sub(taken).max(EXECUTOR_BYTES_MIN)
+    });
+    ExecutorSettings {
+        python: PythonSettings {
+            program: set.worker.clone(),
+            home: set.python_home.clone(),
+            tier_min: match set.tier_min {
+                SandboxTier::A => Tier::A,
+                SandboxTier::B => Tier::B,
+                SandboxTier::C => Tier::C,
+            },
+        },
+        admission: AdmissionLimits {
+            memory_bytes_max,
+            cards_max: count(set.cards_max),
+            transforms_max: count(set.transforms_max),
+            waiting_max: count(set.waiting_max),
+            wait_max: Duration::from_secs(set.waiting_s),
+        },
+        timeouts: timeouts(set),
+    }
+}
+
+fn timeouts(set: &ExecutorConfig) -> Timeouts {
+    Timeouts {
+        card: Duration::from_secs(set.card_timeout_s),
+        transform: Duration::from_secs(set.transform_timeout_s),
     }
 }

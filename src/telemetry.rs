@@ -69,6 +69,30 @@ pub const AUDIT_DROPPED: &str = "shirabe_audit_records_dropped_total";
 pub const STORE_CALLS: &str = "shirabe_store_calls_total";
 /// Calls to DynamoDB that it refused because of load.
 pub const STORE_THROTTLED: &str = "shirabe_store_throttled_total";
+/// Runs of Python whose process is not dead.
+pub const PYTHON_RUNNING: &str = "shirabe_python_runs_running";
+/// Runs of Python that wait for their turn.
+pub const PYTHON_QUEUED: &str = "shirabe_python_runs_queued";
+/// Memory that runs of Python may take, or that holds what they left.
+pub const PYTHON_MEMORY_RESERVED: &str = "shirabe_python_memory_reserved_bytes";
+/// Runs of Python that ended, by `class` (`card`, `transform`) and `outcome`.
+pub const PYTHON_RUNS: &str = "shirabe_python_runs_total";
+/// Seconds from the turn of a run of Python to its end, by `class`.
+pub const PYTHON_DURATION: &str = "shirabe_python_run_duration_seconds";
+/// 1 for the `tier` by which runs of Python are confined.
+pub const SANDBOX_TIER: &str = "shirabe_sandbox_tier";
+/// Looks of the scheduler at what is due.
+pub const SCHEDULER_TICKS: &str = "shirabe_scheduler_ticks_total";
+/// Looks that came to no end, and transforms that could not be started; both are tried again.
+pub const SCHEDULER_FAILURES: &str = "shirabe_scheduler_failures_total";
+/// Executions that were begun without a person who waits, by `reason`; each attempt after an interruption counts.
+pub const SCHEDULER_STARTED: &str = "shirabe_scheduler_started_total";
+/// Executions that nobody answered for, by `outcome`: `again`, `failed`.
+pub const SCHEDULER_TAKEOVERS: &str = "shirabe_scheduler_takeovers_total";
+/// Seconds from a due time to the beginning of its execution.
+pub const SCHEDULER_LATENESS: &str = "shirabe_scheduler_lateness_seconds";
+/// Executions of transforms that ended, by `status`.
+pub const TRANSFORMS: &str = "shirabe_transform_executions_total";
 /// Requests that ended in a panic, which is a bug.
 pub const PANICS: &str = "shirabe_panics_total";
 /// CPU time of the process.
@@ -115,6 +139,18 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (AUDIT_DROPPED, Kind::Counter, "audit records that are in the log only"),
     (STORE_CALLS, Kind::Counter, "calls to DynamoDB, by operation"),
     (STORE_THROTTLED, Kind::Counter, "calls that DynamoDB refused because of load"),
+    (PYTHON_RUNNING, Kind::Gauge, "runs of Python whose process is not dead"),
+    (PYTHON_QUEUED, Kind::Gauge, "runs of Python that wait for their turn"),
+    (PYTHON_MEMORY_RESERVED, Kind::Gauge, "memory that runs of Python may take or have left something in"),
+    (PYTHON_RUNS, Kind::Counter, "runs of Python that ended, by class and outcome"),
+    (PYTHON_DURATION, Kind::Histogram, "seconds from a run's turn to its end, by class"),
+    (SANDBOX_TIER, Kind::Gauge, "1 for the tier by which runs of Python are confined"),
+    (SCHEDULER_TICKS, Kind::Counter, "looks of the scheduler at what is due"),
+    (SCHEDULER_FAILURES, Kind::Counter, "looks of the scheduler and starts of transforms that failed"),
+    (SCHEDULER_STARTED, Kind::Counter, "executions begun without a person who waits, by reason"),
+    (SCHEDULER_TAKEOVERS, Kind::Counter, "executions that nobody answered for, by outcome"),
+    (SCHEDULER_LATENESS, Kind::Histogram, "seconds from a due time to the beginning of its execution"),
+    (TRANSFORMS, Kind::Counter, "executions of transforms that ended, by status"),
     (PANICS, Kind::Counter, "requests that ended in a panic"),
     (PROCESS_CPU, Kind::Gauge, "CPU time of the process in seconds"),
     (PROCESS_MEMORY, Kind::Gauge, "memory of the process that is in RAM, in bytes"),

@@ -125,6 +125,24 @@ pub fn type_name(data_type: &DataType) -> String {
     }
 }
 
+/// The type that the contract calls so; none for names that stand for several.
+#[must_use]
+pub fn named_type(name: &str) -> Option<DataType> {
+    Some(match name {
+        "bool" => DataType::Boolean,
+        "int64" => DataType::Int64,
+        "float64" => DataType::Float64,
+        "string" => DataType::Utf8,
+        "date" => DataType::Date32,
+        "datetime" => DataType::Timestamp(TimeUnit::Microsecond, None),
+        "datetime_utc" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        other => {
+            let (precision, scale) = other.strip_prefix("decimal(")?.strip_suffix(')')?.split_once(',')?;
+            DataType::Decimal128(precision.parse().ok()?, scale.parse().ok()?)
+        }
+    })
+}
+
 /// Arrow types in text: Arrow's `Display` form, which its `FromStr` reads back.
 mod arrow_type {
     use arrow::datatypes::DataType;
@@ -177,6 +195,7 @@ mod tests {
         #[track_caller]
         fn check(data_type: DataType, name: &str) {
             assert_eq!(type_name(&data_type), name);
+            assert_eq!(named_type(name), Some(data_type));
         }
     }
 }

@@ -204,10 +204,11 @@ pub struct AuditRecord {
 }
 
 /// What rows were asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QueryKind {
     /// A statement that somebody wrote.
+    #[default]
     Query,
     Preview,
     /// The values of a column.

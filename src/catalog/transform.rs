@@ -357,7 +357,8 @@ pub struct Usage {
 /// That a process answers for an execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// A name of the process, made at its start.
+    /// A name that the process made for this time that it took this execution.
     pub holder: String,
+    /// By its clock, for people: others see by the revision whether it still says so.
     pub until: Timestamp,
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::client::InProcess;
-use crate::config::Config;
+use crate::config::{Config, ExecutorServiceConfig};
 use crate::error::Result;
 
 /// Runs the service in this process.
@@ -15,6 +15,12 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// `Conflict` when another process holds the data folder, or whatever keeps it from starting.
     async fn serve(&self, config: Config) -> Result<()>;
+
+    /// Runs an executor, which runs Python for services in other processes, until it is asked to stop.
+    ///
+    /// # Errors
+    /// Whatever keeps it from starting.
+    async fn executor(&self, config: ExecutorServiceConfig) -> Result<()>;
 
     /// Makes the tables and indexes that the metadata store lacks, and tells of each table.
     ///

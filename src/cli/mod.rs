@@ -15,6 +15,7 @@ mod client;
 mod completions;
 mod copy;
 mod datasets;
+mod executor;
 mod export;
 mod failure;
 mod format;
@@ -77,6 +78,11 @@ pub(crate) struct Connection {
 enum Command {
     /// Run the service
     Serve(serve::ServeArgs),
+    /// Run a service that runs Python for others
+    ///
+    /// A server whose `EXECUTOR_ENDPOINT` is its address sends cards and transforms there. Both sides have to know the
+    /// same `EXECUTOR_TOKEN`. It has no data folder and no stores, and listens on `EXECUTOR_HOST` and `EXECUTOR_PORT`.
+    Executor(executor::ExecutorArgs),
     /// Make the tables that the service needs in DynamoDB
     ///
     /// What is there already stays as it is, so running it again does no harm. It reads the same settings as `serve`:
@@ -121,7 +127,7 @@ impl Command {
     /// Whether Ctrl-C is the command's own business: a server lets its answers finish, an import is
     /// cancelled where it runs.
     fn ends_by_itself(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Import(_))
+        matches!(self, Self::Serve(_) | Self::Executor(_) | Self::Import(_))
     }
 }
 
@@ -162,6 +168,7 @@ async fn dispatch(
     };
     match &mut command {
         Command::Serve(args) => return serve::run(args, connection, host).await,
+        Command::Executor(args) => return executor::run(args, connection, host).await,
         Command::InitTables => return init_tables::run(connection, host, out).await,
         Command::Completions(args) => return completions::run(args, &mut Cli::command(), out),
         Command::Query(args) => args.read_statement()?,
@@ -171,7 +178,11 @@ async fn dispatch(
     let client = Client::connect(connection, host).await?;
     match command {
         // Done above.
-        Command::Serve(_) | Command::InitTables | Command::Copy(_) | Command::Completions(_) => Ok(()),
+        Command::Serve(_)
+        | Command::Executor(_)
+        | Command::InitTables
+        | Command::Copy(_)
+        | Command::Completions(_) => Ok(()),
         Command::Import(args) => import::run(args, &client, out).await,
         Command::Query(args) => query::run(args, &client, out).await,
         Command::Datasets { command } => {
@@ -214,6 +225,7 @@ mod tests {
         check(&["export", "売上", "-o", "sales.parquet"]);
         check(&["functions", "business", "--json"]);
         check(&["gc", "--dry-run"]);
+        check(&["executor"]);
         check(&["init-tables"]);
         check(&["copy", "--from", "./data", "--to", "env", "--verify"]);
 

@@ -8,26 +8,31 @@ use std::fmt;
 
 mod auth;
 mod data;
+mod executor;
 mod imports;
 mod logs;
 mod metadata;
 mod objects;
 mod queries;
 mod rate_limits;
+mod scheduler;
 mod server;
 mod setting;
 
 pub use auth::{AuthConfig, JwtAlgorithm};
 pub use data::DataConfig;
+pub use executor::{ExecutorConfig, SandboxTier};
 pub use imports::ImportConfig;
 pub use logs::{LogConfig, LogFormat, LogLevel};
 pub use metadata::{DynamoDbConfig, MetadataConfig};
 pub use objects::{ObjectConfig, ObjectStoreKind};
 pub use queries::{QueryConfig, SqlIsolation};
 pub use rate_limits::RateLimitConfig;
+pub use scheduler::SchedulerConfig;
 pub use server::{Environment, ServerConfig};
 pub use setting::Setting;
 
+use secrecy::SecretString;
 use setting::Reader;
 
 /// All settings, checked.
@@ -40,6 +45,8 @@ pub struct Config {
     pub objects: ObjectConfig,
     pub imports: ImportConfig,
     pub queries: QueryConfig,
+    pub executor: ExecutorConfig,
+    pub scheduler: SchedulerConfig,
     pub rate_limits: RateLimitConfig,
     pub logs: LogConfig,
     /// Settings that are set but that this release does nothing with; worth a warning.
@@ -52,9 +59,7 @@ impl Config {
     /// # Errors
     /// Every setting that is wrong, with what was expected and what came.
     pub fn from_env() -> Result<Self, Problems> {
-        #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-        let lookup = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-        Self::from_lookup(&lookup)
+        Self::from_lookup(&environment)
     }
 
     /// Reads settings from anything that knows their values by name. An empty value counts as not set,
@@ -72,10 +77,13 @@ impl Config {
         let objects = ObjectConfig::read(&mut reader);
         let imports = ImportConfig::read(&mut reader);
         let queries = QueryConfig::read(&mut reader);
+        let executor = ExecutorConfig::read(&mut reader);
         let rate_limits = RateLimitConfig::read(&mut reader);
         let logs = LogConfig::read(&mut reader);
         let unused = NOT_YET.iter().copied().filter(|name| reader.is_set(name)).collect();
-        let all = (server, auth, data, metadata, objects, imports, queries, rate_limits, logs);
+        let scheduler = SchedulerConfig::read(&mut reader);
+        let all =
+            (server, auth, data, metadata, objects, imports, queries, executor, scheduler, rate_limits, logs);
         let problems = reader.into_problems();
         match all {
             (
@@ -86,6 +94,8 @@ impl Config {
                 Some(objects),
                 Some(imports),
                 Some(queries),
+                Some(executor),
+                Some(scheduler),
                 Some(rate_limits),
                 Some(logs),
             ) if problems.is_empty() => Ok(Self {
@@ -96,6 +106,8 @@ impl Config {
                 objects,
                 imports,
                 queries,
+                executor,
+                scheduler,
                 rate_limits,
                 logs,
                 unused,
@@ -105,10 +117,53 @@ impl Config {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// What `shirabe executor` is told: it has no stores, and needs no secret but the one of its callers.
+#[derive(Debug, Clone)]
+pub struct ExecutorServiceConfig {
+    pub executor: ExecutorConfig,
+    pub token: SecretString,
+    pub logs: LogConfig,
+}
+
+impl ExecutorServiceConfig {
+    /// Reads the environment of the process.
+    ///
+    /// # Errors
+    /// Every setting that is wrong, with what was expected and what came.
+    pub fn from_env() -> Result<Self, Problems> {
+        Self::from_lookup(&environment)
+    }
+
+    /// Reads settings from anything that knows their values by name.
+    ///
+    /// # Errors
+    /// As [`ExecutorServiceConfig::from_env`].
+    pub fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Problems> {
+        let mut reader = Reader::new(lookup);
+        let executor = ExecutorConfig::read(&mut reader);
+        let logs = LogConfig::read(&mut reader);
+        let token = executor.as_ref().and_then(|executor| executor.token.clone());
+        if executor.is_some() && token.is_none() {
+            reader.problem("`EXECUTOR_TOKEN` is not set: callers have to know it".to_owned());
+        }
+        let problems = reader.into_problems();
+        match (executor, token, logs) {
+            (Some(executor), Some(token), Some(logs)) if problems.is_empty() => {
+                Ok(Self { executor, token, logs })
+            }
+            _ => Err(Problems(problems)),
+        }
+    }
+}
+
 /// Names of the contract that choose parts which this release does not have. Set, they are named in a
-/// warning: whoever set `EXECUTOR_ENDPOINT` must not believe that something runs there.
-const NOT_YET: &[&str] =
-    &["S3_BUCKET_STATIC", "EXECUTOR_ENDPOINT", "SCHEDULER_ENABLED", "VERTEX_AI_PROJECT_ID"];
+/// warning: whoever set `VERTEX_AI_PROJECT_ID` must not believe that something runs there.
+const NOT_YET: &[&str] = &["S3_BUCKET_STATIC", "VERTEX_AI_PROJECT_ID"];
 
 /// Every setting there is, in the order of the sections.
 pub fn settings() -> impl Iterator<Item = &'static Setting> {
@@ -120,6 +175,8 @@ pub fn settings() -> impl Iterator<Item = &'static Setting> {
         objects::SETTINGS,
         imports::SETTINGS,
         queries::SETTINGS,
+        executor::SETTINGS,
+        scheduler::SETTINGS,
         rate_limits::SETTINGS,
         logs::SETTINGS,
     ]
@@ -161,6 +218,11 @@ mod tests {
         assert_eq!(config.data.folder.to_str(), Some("./data"));
         assert_eq!(config.imports.upload_bytes_max, 100 * 1024 * 1024);
         assert_eq!(config.queries.timeout_s, 60);
+        assert_eq!((config.executor.card_timeout_s, config.executor.transform_timeout_s), (10, 300));
+        assert_eq!((config.executor.cards_max, config.executor.transforms_max), (10, 5));
+        assert_eq!(config.executor.address().to_string(), "127.0.0.1:8080");
+        assert!(config.executor.endpoint.is_none() && config.executor.token.is_none());
+        assert_eq!((config.scheduler.enabled, config.scheduler.interval_s), (false, 60));
         assert_eq!(config.rate_limits.login_per_minute.get(), 5);
         assert!(config.rate_limits.enabled);
         assert!(config.unused.is_empty());
@@ -181,6 +243,12 @@ mod tests {
         check(&[("OBJECT_STORE", "gcs")], "`OBJECT_STORE` is `gcs`: expected `folder` or `s3`");
         check(&[("S3_ENDPOINT", "here")], "`S3_ENDPOINT` is `here`: expected an address such as");
         check(&[("S3_BUCKET_DATASETS", "Our Data")], "expected the name of a bucket");
+        check(&[("EXECUTOR_PORT", "0")], "`EXECUTOR_PORT` is `0`: expected a port, 1 to 65535");
+        check(&[("EXECUTOR_TOKEN", "short")], "`EXECUTOR_TOKEN`: expected at least 32");
+        check(&[("EXECUTOR_ENDPOINT", "executor:8080")], "expected an address such as");
+        check(&[("EXECUTOR_ENDPOINT", "http://executor:8080")], "but `EXECUTOR_TOKEN` is not");
+        check(&[("SANDBOX_MIN_TIER", "D")], "`SANDBOX_MIN_TIER` is `D`: expected `A`, `B` or `C`");
+        check(&[("SCHEDULER_INTERVAL_SECONDS", "0")], "expected a whole number, 1 to 3600");
         check(&[("SQL_ISOLATION", "yes")], "`SQL_ISOLATION` is `yes`: expected `off` or `worker`");
 
         #[track_caller]
@@ -205,6 +273,21 @@ mod tests {
         let problems = read(&[("JWT_SECRET_KEY", "too-short-secret")]).unwrap_err().to_string();
         assert!(problems.contains("at least 32 characters, got 16"), "{problems}");
         assert!(!problems.contains("too-short-secret"), "{problems}");
+    }
+
+    #[test]
+    fn an_executor_needs_its_own_secret_and_no_other() {
+        let read = |token: Option<&'static str>| {
+            ExecutorServiceConfig::from_lookup(&move |name| match name {
+                "ENV" => Some("production".to_owned()),
+                "EXECUTOR_TOKEN" => token.map(str::to_owned),
+                _ => None,
+            })
+        };
+        let secret = "0123456789abcdef0123456789abcdef";
+        assert!(!format!("{:?}", read(Some(secret)).unwrap()).contains(secret));
+        let problems = read(None).unwrap_err().to_string();
+        assert!(problems.contains("`EXECUTOR_TOKEN` is not set"), "{problems}");
     }
 
     #[test]

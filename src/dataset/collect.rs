@@ -14,10 +14,10 @@ use serde::Serialize;
 use super::service::Datasets;
 use crate::auth::{Action, Object, Principal, authorize};
 use crate::catalog::record::{DatasetRecord, ExpiredVersion, VersionRecord};
-use crate::catalog::store::{Change, Owner, every};
+use crate::catalog::store::{Change, Commit, Owner, every};
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::ids::{CommitId, DatasetId};
+use crate::ids::DatasetId;
 use crate::storage::{classify, keys};
 
 /// What a run of the collector did, or would do.
@@ -97,7 +97,7 @@ impl Datasets {
             report.versions_expired += 1;
             if !report.dry_run {
                 let change = Change::Expire { id: record.id.clone(), number: version.number, at: now };
-                self.commit(change, None, CommitId::random()).await?;
+                self.commit(Commit::of(change)).await?;
             }
         }
         // In a dry run the old ones are still there, so their files are still named.

@@ -240,7 +240,8 @@ impl Datasets {
         }
     }
 
-    fn in_order(
+    /// The rows as `layout` wants them.
+    pub(super) fn in_order(
         &self,
         schema: &SchemaRef,
         layout: &Layout,

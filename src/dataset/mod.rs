@@ -15,10 +15,12 @@
 pub mod check;
 pub mod collect;
 pub mod decode;
+pub mod diff;
 mod failure;
 pub mod import;
 pub mod jobs;
 pub mod look;
+pub mod made;
 pub mod profile;
 pub mod progress;
 mod publish;

@@ -10,8 +10,9 @@ use serde_json::Value;
 use super::service::{Caller, Datasets, Flight};
 use crate::catalog::manifest::{self, Column, DataFile, Manifest, QuarantineFile};
 use crate::catalog::name::NameKey;
-use crate::catalog::record::{AuditEvent, DatasetRecord, Source, VersionKind, VersionRecord};
-use crate::catalog::store::Change;
+use crate::catalog::record::{AuditEvent, AuditRecord, DatasetRecord, Source, VersionKind, VersionRecord};
+use crate::catalog::store::{Change, Commit};
+use crate::catalog::transform::ExecutionRecord;
 use crate::error::Error;
 use crate::ids::{CommitId, DatasetId, UserId};
 use crate::storage::{self, keys};
@@ -70,7 +71,7 @@ impl Place {
         }
     }
 
-    fn next_number(&self) -> u64 {
+    pub(super) fn next_number(&self) -> u64 {
         match self {
             Self::New(_) => 1,
             Self::Next(record) => record.current.number + 1,
@@ -78,7 +79,8 @@ impl Place {
     }
 
     /// The record as it is after the commit.
-    fn record(&self, manifest: Manifest, version: VersionRecord) -> DatasetRecord {
+    pub(super) fn record(&self, manifest: &Manifest, manifest_blake3: &str) -> DatasetRecord {
+        let version = version_of(manifest, manifest_blake3.to_owned());
         let (created_at, draft, revision) = match self {
             Self::New(draft) => (version.created_at, draft.clone(), 0),
             Self::Next(record) => {
@@ -97,10 +99,10 @@ impl Place {
             name: draft.name,
             description: draft.description,
             owner_id: draft.owner_id,
-            source: manifest.source,
-            partition_column: manifest.partition_column,
-            sort_column: manifest.sort_column,
-            read_contract: manifest.read_contract,
+            source: manifest.source.clone(),
+            partition_column: manifest.partition_column.clone(),
+            sort_column: manifest.sort_column.clone(),
+            read_contract: manifest.read_contract.clone(),
             last_import_at: version.created_at,
             current: version,
             created_at,
@@ -122,30 +124,51 @@ impl Datasets {
         mut candidate: Candidate,
     ) -> Result<DatasetRecord, Error> {
         let _flight = candidate.flight.take();
-        let commit_id = CommitId::random();
-        let manifest = self.manifest_of(caller, &place, candidate, commit_id.clone());
-        let bytes = serde_json::to_vec_pretty(&manifest).map_err(Error::internal)?;
-        let key = keys::manifest(&manifest.dataset_id, &manifest.label);
-        let written = storage::put_new(&self.parts.objects, &key, Bytes::from(bytes)).await?;
-        write_step!("import.manifest_stored");
-
-        let version = version_of(&manifest, written.blake3);
-        let mut record = place.record(manifest, version);
+        let manifest = self.manifest_of(caller, &place, candidate, CommitId::random());
+        let manifest_blake3 = self.store_manifest(&manifest).await?;
+        let record = place.record(&manifest, &manifest_blake3);
         let event = match place {
             Place::New(_) => AuditEvent::DatasetCreated,
             Place::Next(_) => AuditEvent::DatasetImported,
         };
         let audit = self.audit(caller, event, &record);
+        self.put_in_force(&place, record, audit, None).await
+    }
+
+    /// Stores the manifest of a version to be, and returns its BLAKE3.
+    pub(super) async fn store_manifest(&self, manifest: &Manifest) -> Result<String, Error> {
+        let bytes = serde_json::to_vec_pretty(manifest).map_err(Error::internal)?;
+        let key = keys::manifest(&manifest.dataset_id, &manifest.label);
+        let written = storage::put_new(&self.parts.objects, &key, Bytes::from(bytes)).await?;
+        write_step!("import.manifest_stored");
+        Ok(written.blake3)
+    }
+
+    /// Moves the pointer to a version whose manifest is stored, and ends the execution that made it, if one did.
+    pub(super) async fn put_in_force(
+        &self,
+        place: &Place,
+        mut record: DatasetRecord,
+        audit: AuditRecord,
+        execution: Option<ExecutionRecord>,
+    ) -> Result<DatasetRecord, Error> {
+        let id = record.current.commit_id.clone();
         let change = match place {
             Place::New(_) => Change::Create(record.clone()),
             Place::Next(_) => Change::Publish(record.clone()),
         };
-        self.commit(change, Some(audit), commit_id).await?;
+        self.commit(Commit { id, change, audit: Some(audit), execution }).await?;
         record.revision += 1;
         Ok(record)
     }
 
-    fn manifest_of(&self, caller: &Caller, place: &Place, from: Candidate, commit_id: CommitId) -> Manifest {
+    pub(super) fn manifest_of(
+        &self,
+        caller: &Caller,
+        place: &Place,
+        from: Candidate,
+        commit_id: CommitId,
+    ) -> Manifest {
         let number = place.next_number();
         Manifest {
             format: manifest::FORMAT,

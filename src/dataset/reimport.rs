@@ -24,8 +24,8 @@ use crate::ids::DatasetId;
 #[derive(Debug, Clone)]
 pub enum Reimported {
     Completed(Box<Imported>),
-    /// The file has another schema. Nothing was written; the caller confirms with `force`.
-    PendingConfirmation(Vec<SchemaChange>),
+    /// The file has another schema than this dataset. Nothing was written; the caller confirms with `force`.
+    PendingConfirmation(DatasetId, Vec<SchemaChange>),
 }
 
 /// What a re-import is asked for.
@@ -95,7 +95,7 @@ impl Datasets {
         let inspection = match self.fit(&before).await? {
             Fit::Same(inspection) => inspection,
             Fit::Changed(inspection, _) if force => inspection,
-            Fit::Changed(_, changes) => return Ok(Reimported::PendingConfirmation(changes)),
+            Fit::Changed(_, changes) => return Ok(Reimported::PendingConfirmation(id.clone(), changes)),
         };
         let landed = match self.land_next(&before, inspection, &progress).await {
             Ok(landed) => landed,
@@ -103,7 +103,7 @@ impl Datasets {
                 // Values that do not fit the kept types may be a change of type rather than wrong rows.
                 let (inspection, changes) = self.type_changes(&before, error).await?;
                 if !force {
-                    return Ok(Reimported::PendingConfirmation(changes));
+                    return Ok(Reimported::PendingConfirmation(id.clone(), changes));
                 }
                 self.land_next(&before, inspection, &progress).await?
             }
@@ -144,6 +144,13 @@ impl Datasets {
 
     async fn before(&self, caller: &Caller, id: &DatasetId, newer: Newer) -> Result<Before, Error> {
         let record = self.allowed(&caller.principal, Action::WriteDataset, id).await?;
+        if let Some(made_by) = &record.source.made_by {
+            let message = format!(
+                "`{}` is made by the transform `{}`: run that instead",
+                record.name, made_by.transform_id
+            );
+            return Err(Error::invalid(message));
+        }
         let manifest = self.parts.engine.manifest(&record.current).await?;
         let kept: ReadContract =
             serde_json::from_value(record.read_contract.clone()).map_err(Error::internal)?;

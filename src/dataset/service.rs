@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::ObjectStore;
+use serde_json::json;
 
 use super::source::Sources;
 use crate::auth::{Action, Object, Principal, authorize};
@@ -14,7 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::dataset::decode::DecodeLimits;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::ids::{CommitId, DatasetId, LogId};
+use crate::ids::{DatasetId, LogId};
 use crate::write_steps::write_step;
 
 /// Numbers an operator sets.
@@ -209,7 +210,7 @@ impl Datasets {
             }
             record.sort_column = column;
         }
-        self.commit(Change::Update(record.clone()), None, CommitId::random()).await?;
+        self.commit(Commit::of(Change::Update(record.clone()))).await?;
         record.revision += 1;
         Ok(record)
     }
@@ -217,13 +218,40 @@ impl Datasets {
     /// Deletes a dataset; its files go when the collector comes by after the grace period.
     ///
     /// # Errors
-    /// `Conflict` when it changed meanwhile.
+    /// `Conflict` when something uses it, with a list of what does, or when it changed meanwhile.
     pub async fn delete(&self, caller: &Caller, id: &DatasetId) -> Result<(), Error> {
         let record = self.allowed(&caller.principal, Action::DeleteDataset, id).await?;
+        self.refuse_used(&record).await?;
         let now = self.now();
         let audit = self.audit(caller, AuditEvent::DatasetDeleted, &record);
         let change = Change::Delete { id: record.id, revision: record.revision, at: now };
-        self.commit(change, Some(audit), CommitId::random()).await
+        self.commit(Commit { audit: Some(audit), ..Commit::of(change) }).await
+    }
+
+    /// Refuses to take away what a transform reads or makes.
+    async fn refuse_used(&self, record: &DatasetRecord) -> Result<(), Error> {
+        let store = &self.parts.stores.transforms;
+        let readers = store.readers(&record.id).await?;
+        let makers = match &record.source.made_by {
+            Some(made_by) => store.lookup(std::slice::from_ref(&made_by.transform_id)).await?,
+            None => Vec::new(),
+        };
+        let used =
+            readers.iter().map(|reader| (reader, "reads")).chain(makers.iter().map(|maker| (maker, "makes")));
+        let used: Vec<_> = used.collect();
+        if used.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<_> =
+            used.iter().map(|(user, how)| format!("the transform `{}` {how} it", user.name)).collect();
+        let users: Vec<_> = used
+            .iter()
+            .map(|(user, how)| json!({ "type": "transform", "id": user.id, "name": user.name, "how": how }))
+            .collect();
+        Err(Error::Conflict {
+            message: format!("`{}` cannot be deleted: {}", record.name, told.join(", ")),
+            details: json!({ "used_by": users }),
+        })
     }
 
     /// The record, if the caller may do `action` with it.
@@ -239,25 +267,21 @@ impl Datasets {
         Ok(record)
     }
 
+    /// Keeps the collector away from the files of this label.
+    pub(super) fn in_flight(&self, label: &str) -> Flight {
+        self.parts.in_flight.begin(label)
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
 
     /// Makes a change. When its outcome is unknown, the commit id tells: it is read back, and the change
     /// is never repeated blindly.
-    pub(super) async fn commit(
-        &self,
-        change: Change,
-        audit: Option<AuditRecord>,
-        id: CommitId,
-    ) -> Result<(), Error> {
+    pub(super) async fn commit(&self, commit: Commit) -> Result<(), Error> {
         write_step!("commit.before");
-        let outcome = self
-            .parts
-            .stores
-            .datasets
-            .commit(Commit { id: id.clone(), change, audit, execution: None })
-            .await;
+        let id = commit.id.clone();
+        let outcome = self.parts.stores.datasets.commit(commit).await;
         match outcome {
             Ok(()) => Ok(()),
             Err(error @ StoreError::Unavailable(_)) => {
@@ -278,7 +302,7 @@ impl Datasets {
             user_id: Some(caller.principal.user_id.clone()),
             target_type: "dataset".to_owned(),
             target_id: record.id.to_string(),
-            details: serde_json::json!({ "name": record.name, "version": record.current.number }),
+            details: json!({ "name": record.name, "version": record.current.number }),
             request_id: caller.request_id.clone(),
         }
     }

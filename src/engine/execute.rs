@@ -22,7 +22,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::admission::Slot;
 use super::classify::classify;
-use super::deep::Deep;
 use super::planners::Planners;
 use super::resources::Resources;
 use super::running::Live;
@@ -180,7 +179,7 @@ async fn run(
     let outcome = match hand_over(source, &batches).await {
         Err(failed) if failed.may_go_otherwise(plan.as_ref()) => {
             drop(plan);
-            task.again(&batches).await
+            task.again(planners, &batches).await
         }
         other => other,
     };
@@ -234,7 +233,7 @@ impl Task {
 
     /// A hash join holds one of its sides in memory. One that sorts both can spill them: slower, but it comes to an
     /// end.
-    async fn again(&self, batches: &mpsc::Sender<Event>) -> Result<(), Failed> {
+    async fn again(self, planners: &Planners, batches: &mpsc::Sender<Event>) -> Result<(), Failed> {
         self.live.retried();
         let mut state = self.state.as_ref().clone();
         let rows = state.config().batch_size().min(sort::BATCH_ROWS);
@@ -245,8 +244,13 @@ impl Task {
         // Each sort keeps memory for its merge; many side by side would have too little to spill in good pieces.
         // With one part the planner knows no other join than by hash.
         options.execution.target_partitions = 2;
-        let begun = Deep::new(self.begin(&state)).await;
-        hand_over(begun.map_err(|error| Failed { error, sent: false })?.source, batches).await
+        let begun = planners.run(async move {
+            let begun = self.begin(&state).await.map_err(classify)?;
+            Ok((self, begun))
+        });
+        let unplanned = |error| Failed { error: DataFusionError::External(Box::new(error)), sent: false };
+        let (_task, Begun { source, .. }) = begun.await.map_err(unplanned)?;
+        hand_over(source, batches).await
     }
 }
 
@@ -283,4 +287,41 @@ impl Failed {
 
 fn joins_by_hash(plan: &dyn ExecutionPlan) -> bool {
     plan.is::<HashJoinExec>() || plan.children().into_iter().any(|child| joins_by_hash(child.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::planners::Busy;
+    use super::super::testing::{Fixture, spec};
+    use super::*;
+
+    /// Planning does not give way, so it must not happen on the threads of queries, the second time either.
+    #[tokio::test]
+    async fn the_second_run_is_planned_by_planners() {
+        let fixture = Fixture::new().await;
+        let engine = &fixture.engine.0;
+        let asked = spec(&fixture, "select t.id from trips t join trips u on t.id = u.id");
+        let (state, plan) = fixture.engine.plan(&asked).await.unwrap();
+        let run = engine.running.begin(asked.about()).unwrap();
+        let live = Arc::clone(run.live());
+        let resources = engine.pools.share(live.peak()).unwrap();
+        let task = Task { state: Arc::new(state), plan, optimised: false, resources, live, budget: None };
+
+        let busy = Busy::all(&engine.planners).await;
+        let (send, mut batches) = mpsc::channel(64);
+        let mut again = Box::pin(task.again(&engine.planners, &send));
+        tokio::select! {
+            biased;
+            _ = &mut again => panic!("it was planned by somebody else"),
+            () = busy.one_waits() => {}
+        }
+        drop(busy);
+        again.await.map_err(|failed| failed.error).unwrap();
+        drop(send);
+        let mut rows = 0;
+        while let Some(Event::Batch(batch)) = batches.recv().await {
+            rows += batch.num_rows();
+        }
+        assert_eq!(rows, 10);
+    }
 }

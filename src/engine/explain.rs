@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccessPlanFilter};
@@ -27,11 +28,14 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 
+use super::Engine;
 use super::classify::classify;
+use super::deep::Deep;
 use super::hot::HotScan;
 use super::reader::{CheckedReaders, Written};
 use super::spec::{QuerySpec, SpecTable, TableRows};
-use crate::error::Result;
+use super::stream::Deadline;
+use crate::error::{Error, Result};
 use crate::ids::DatasetId;
 
 /// Footers that are read at the same time.
@@ -89,28 +93,75 @@ pub struct Join {
     pub build_bytes_estimate: Option<u64>,
 }
 
-/// Reads the cost of `plan` off its scans.
-pub(super) async fn explain(
-    spec: &QuerySpec,
-    logical: &LogicalPlan,
-    plan: &Arc<dyn ExecutionPlan>,
-    readers: &CheckedReaders,
-) -> Result<Explanation> {
+impl Engine {
+    /// Plans `spec` and tells what it would cost. It waits for its turn like a query, and reads no row.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub async fn explain(&self, spec: QuerySpec) -> Result<Explanation> {
+        let deadline = Deadline::after(Duration::from_millis(spec.limits.deadline_ms));
+        let engine = self.clone();
+        let work = async move {
+            let slot = engine.0.admission.enter(&spec.user_id).await?;
+            let planner = engine.clone();
+            let planned = engine.0.planners.run(async move {
+                let planned = planner.to_explain(&spec).await?;
+                Ok((spec, slot, planned))
+            });
+            let (spec, slot, Planned { plan, readers, explained }) = planned.await?;
+            // Footers come from the store, and each is waited for; what is made of one is made at once.
+            let task = engine.0.workers.spawn(async move {
+                let _slot = slot;
+                let scans = Deep::new(all_scans(&spec.tables, &plan, &readers)).await?;
+                Ok(Explanation { scans, ..explained })
+            });
+            task.await.map_err(Error::internal)?
+        };
+        deadline.bound(work).await
+    }
+
+    async fn to_explain(&self, spec: &QuerySpec) -> Result<Planned> {
+        let (state, plan) = self.plan(spec).await?;
+        let logical = state.optimize(&plan).map_err(classify)?;
+        let plan = state.create_physical_plan(&plan).await.map_err(classify)?;
+        let explained = explain(spec, &logical, &plan)?;
+        Ok(Planned { plan, readers: CheckedReaders::of(state.runtime_env())?, explained })
+    }
+}
+
+/// A plan, and what is known of it before footers are read.
+struct Planned {
+    plan: Arc<dyn ExecutionPlan>,
+    readers: CheckedReaders,
+    explained: Explanation,
+}
+
+/// What `plan` tells by itself, without its scans.
+fn explain(spec: &QuerySpec, logical: &LogicalPlan, plan: &Arc<dyn ExecutionPlan>) -> Result<Explanation> {
     let mut joins = Vec::new();
     joins_of(plan, &mut joins)?;
-    let mut scans = scans(&spec.tables, plan, readers).await?;
-    let unread = spec.tables.iter().filter(|table| !scans.iter().any(|scan| scan.table == table.name));
-    scans.extend(unread.filter_map(not_read).collect::<Vec<_>>());
     let rows =
         StatisticsContext::new().compute(plan.as_ref(), &Default::default()).map_err(classify)?.num_rows;
     Ok(Explanation {
         logical_plan: logical.display_indent().to_string(),
         physical_plan: displayable(plan.as_ref()).indent(false).to_string(),
-        scans,
+        scans: Vec::new(),
         scan_bytes_max: spec.limits.scan_bytes,
         joins,
         rows_estimate: rows.get_value().map(|rows| *rows as u64),
     })
+}
+
+/// What is read of each table, also of one of which nothing is.
+async fn all_scans(
+    tables: &[SpecTable],
+    plan: &Arc<dyn ExecutionPlan>,
+    readers: &CheckedReaders,
+) -> Result<Vec<Scan>> {
+    let mut scans = scans(tables, plan, readers).await?;
+    let unread = tables.iter().filter(|table| !scans.iter().any(|scan| scan.table == table.name));
+    scans.extend(unread.filter_map(not_read).collect::<Vec<_>>());
+    Ok(scans)
 }
 
 /// What each scan of `plan` reads of `tables`.
@@ -267,5 +318,26 @@ impl<'a> Reading<'a> {
             &ParquetFileMetrics::new(0, file.path().as_ref(), metrics),
         );
         Ok(left.row_group_indexes().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::planners::Busy;
+    use super::super::testing::{Fixture, spec};
+
+    /// Planning does not give way: on the threads of queries it would hold them up.
+    #[tokio::test]
+    async fn a_statement_is_explained_by_planners() {
+        let fixture = Fixture::new().await;
+        let busy = Busy::all(&fixture.engine.0.planners).await;
+        let mut explaining = Box::pin(fixture.engine.explain(spec(&fixture, "select id from trips")));
+        tokio::select! {
+            biased;
+            _ = &mut explaining => panic!("it was planned by somebody else"),
+            () = busy.one_waits() => {}
+        }
+        drop(busy);
+        assert_eq!(explaining.await.unwrap().scans.len(), 1);
     }
 }

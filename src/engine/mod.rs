@@ -16,10 +16,12 @@ mod admission;
 mod ask;
 mod bind;
 mod cache;
+mod check;
 mod classify;
 mod deep;
 mod execute;
 mod explain;
+mod first_row;
 pub mod functions;
 mod guard;
 mod history;
@@ -29,6 +31,7 @@ mod hot;
 mod isolation;
 #[cfg(test)]
 mod life_tests;
+mod lineage;
 mod list;
 mod literals;
 mod macros;
@@ -46,6 +49,7 @@ mod resources;
 mod running;
 mod runtime;
 mod scan_budget;
+mod select;
 mod session;
 mod sort;
 mod spec;
@@ -65,16 +69,15 @@ mod volatile;
 mod wanted;
 mod weighing;
 mod window_memory;
+mod written_parameters;
 mod yielding;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::dataframe::DataFrame;
-use datafusion::datasource::provider_as_source;
 use datafusion::execution::context::SessionState;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use object_store::ObjectStore;
@@ -84,24 +87,26 @@ pub use admission::AdmissionLimits;
 pub use ask::{Asked, Caches};
 pub use cache::{Answer, Body, Ended, Fill, Kept, Running as RunningAnswer};
 pub use explain::{Explanation, Join, Part, Scan};
+pub use first_row::{Row, shown};
 pub use isolation::Isolation;
+pub use lineage::{ColumnOrigin, Derivation, Lineage, Origin, TableUse};
 pub use list::QueryFilter;
 pub use one_file::OneFile;
 pub use parameter::{Parameter, ParameterType, Parameters};
 pub use runtime::EngineConfig;
+pub use select::{Selected, Selection};
 pub use sort::Batches;
 pub use spec::{About, AsOf, Limits, QuerySpec, Request, SpecTable, TableRows, TimeZone, version_read};
 pub use stream::{Progress, QueryStream};
+pub use written_parameters::{WrittenParameters, parameters_of_pairs};
 
 use crate::catalog::manifest::Manifest;
 use crate::catalog::record::VersionRecord;
 use crate::catalog::store::HistoryStore;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tasks::Workers;
 use admission::Admission;
 use cache::{Plans, Results, Statements};
-use classify::classify;
-use deep::Deep;
 use execute::{Plan, Work};
 use history::History;
 use hot::HotColumns;
@@ -113,10 +118,6 @@ use running::{Run, Running};
 use scan_budget::ScanBudget;
 use session::Sessions;
 use stream::{Cuts, Deadline};
-use table::DatasetTable;
-
-/// The name of the one table in [`Engine::table`].
-const TABLE: &str = "dataset";
 
 /// How far queries stand back when an answer is to be written or a request read.
 const NICENESS: i32 = 5;
@@ -211,85 +212,12 @@ impl Engine {
         self.begin(about, limits, how).await
     }
 
-    /// Plans `spec` and tells what it would cost. It waits for its turn like a query, and reads no row.
-    ///
-    /// # Errors
-    /// As [`Engine::run`].
-    pub async fn explain(&self, spec: QuerySpec) -> Result<Explanation> {
-        let deadline = Deadline::after(Duration::from_millis(spec.limits.deadline_ms));
-        let engine = self.clone();
-        let work = async move {
-            let slot = engine.0.admission.enter(&spec.user_id).await?;
-            let explaining = engine.clone();
-            let task = engine.0.workers.spawn(async move {
-                let _slot = slot;
-                Deep::new(explaining.explained(&spec)).await
-            });
-            task.await.map_err(Error::internal)?
-        };
-        deadline.bound(work).await
-    }
-
-    async fn explained(&self, spec: &QuerySpec) -> Result<Explanation> {
-        let (state, plan) = self.plan(spec).await?;
-        let logical = state.optimize(&plan).map_err(classify)?;
-        let physical = state.create_physical_plan(&plan).await.map_err(classify)?;
-        explain::explain(spec, &logical, &physical, &CheckedReaders::of(state.runtime_env())?).await
-    }
-
     /// The manifest of a version, verified against its record.
     ///
     /// # Errors
     /// `Damaged` when it is not what was written, `Unavailable` when the store does not answer.
     pub async fn manifest(&self, version: &VersionRecord) -> Result<Arc<Manifest>> {
         self.0.manifests.get(version).await
-    }
-
-    /// A version as a data frame, to be filtered and aggregated by expressions, never by SQL text. Hand
-    /// the result to [`Engine::stream`].
-    ///
-    /// # Errors
-    /// `Internal` when the manifest has columns that no table can have.
-    pub fn table(&self, manifest: Arc<Manifest>) -> Result<DataFrame> {
-        let provider = provider_as_source(Arc::new(DatasetTable::new(manifest)?));
-        let plan = LogicalPlanBuilder::scan(TABLE, provider, None)
-            .and_then(LogicalPlanBuilder::build)
-            .map_err(classify)?;
-        Ok(DataFrame::new(self.0.sessions.open(None, [])?, plan))
-    }
-
-    /// Runs a data frame made by [`Engine::table`], up to `rows` rows.
-    ///
-    /// # Errors
-    /// What is wrong with its expressions; `RateLimited`, `Unavailable`, `Cancelled`, `TimedOut` as a query.
-    pub async fn stream(&self, frame: DataFrame, rows: Option<u64>, about: About) -> Result<QueryStream> {
-        let limits =
-            Limits { rows, result_bytes: None, scan_bytes: None, deadline_ms: self.deadline_ms(None) };
-        let plan = Plan::new(frame.into_parts(), None);
-        self.begin(about, limits, How::Here(async move { Ok(plan) }.boxed())).await
-    }
-
-    /// The rows of a version: all columns or those named, in the given order.
-    ///
-    /// # Errors
-    /// `Invalid` for a column that is not there.
-    pub async fn scan(
-        &self,
-        manifest: Arc<Manifest>,
-        columns: Option<&[String]>,
-        rows: Option<u64>,
-        about: About,
-    ) -> Result<QueryStream> {
-        let known = manifest.schema();
-        let mut frame = self.table(manifest)?;
-        if let Some(columns) = columns {
-            if let Some(missing) = columns.iter().find(|name| known.index_of(name).is_err()) {
-                return Err(Error::invalid(format!("there is no column `{missing}`")));
-            }
-            let columns = columns.iter().map(|name| datafusion::logical_expr::ident(name.as_str()));
-            frame = frame.select(columns.collect::<Vec<_>>()).map_err(classify)?;
-        }
-        self.stream(frame, rows, about).await
     }
 
     /// Sorts `input` by `columns`, ascending, NULL last, in bounded memory: what does not fit is spilled.

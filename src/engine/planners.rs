@@ -217,6 +217,45 @@ fn advance(progress: &Mutex<Progress>, from: Progress, to: Progress) -> bool {
     fits
 }
 
+/// All threads, kept from work: to see who waits for them.
+#[cfg(test)]
+pub(super) struct Busy {
+    planners: Arc<Planners>,
+    /// Dropped before who waits for them.
+    _gates: Vec<std::sync::mpsc::Sender<()>>,
+    _kept: Vec<tokio_util::task::AbortOnDropHandle<()>>,
+}
+
+#[cfg(test)]
+impl Busy {
+    pub(super) async fn all(planners: &Arc<Planners>) -> Self {
+        let (mut gates, mut kept) = (Vec::new(), Vec::new());
+        for _ in 0..planners.0.threads_max {
+            let (gate, wait) = std::sync::mpsc::channel();
+            let (begun, has_begun) = oneshot::channel();
+            let planners = Arc::clone(planners);
+            gates.push(gate);
+            kept.push(crate::tasks::spawn(async move {
+                let work = async move {
+                    let _told = begun.send(());
+                    let _opened = wait.recv();
+                    Ok(())
+                };
+                planners.run(work).await.expect("it only waits");
+            }));
+            has_begun.await.expect("a thread has taken it");
+        }
+        Self { planners: Arc::clone(planners), _gates: gates, _kept: kept }
+    }
+
+    /// Until somebody else has something to be planned.
+    pub(super) async fn one_waits(&self) {
+        while self.planners.0.state().waiting.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,20 +1,23 @@
 //! From a statement and a caller to a [`QuerySpec`]: the last step that asks the catalogue.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::classify::with_hint;
 use super::list::QueryFilter;
+use super::parameter::Parameters;
 use super::spec::{AsOf, Limits, QuerySpec, Request, SpecTable, TableRows};
 use super::statement::TableName;
 use super::{Engine, bind, deep, macros, near, system};
 use crate::auth::{Action, Object, Principal, authorize};
+use crate::catalog::Manifest;
 use crate::catalog::name::NameKey;
-use crate::catalog::record::{DatasetRecord, VersionRecord};
+use crate::catalog::record::{DatasetRecord, QueryKind, VersionRecord};
 use crate::catalog::store::{DatasetStore, MacroStore, Owner, PageRequest};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
-use crate::ids::DatasetId;
+use crate::ids::{DatasetId, QueryId, UserId};
 
 /// How many names are looked at for suggestions.
 const CANDIDATES_MAX: usize = 200;
@@ -47,7 +50,7 @@ impl Engine {
         deep::on_stack_for(&text, || bind::check(&statement.parsed, &request.parameters))?;
         let tables = statement.tables.iter().cloned();
         let (own, named): (Vec<_>, Vec<_>) = tables.partition(|table| table.system);
-        let records = lookup(datasets, principal, &named).await?;
+        let records = lookup(datasets, principal, &named, &request.names).await?;
         if let (Some(AsOf::Number(number)), true) = (request.as_of, distinct(&records) != 1) {
             return Err(Error::invalid_field(
                 "as_of",
@@ -69,6 +72,7 @@ impl Engine {
         Ok(QuerySpec {
             query_id: request.query_id,
             user_id: principal.user_id.clone(),
+            kind: request.kind,
             statement: text,
             parameters: request.parameters,
             tables,
@@ -83,6 +87,36 @@ impl Engine {
                 .map_or_else(|| self.time_zone().to_owned(), |zone| zone.name().to_owned()),
             now,
         })
+    }
+
+    /// A statement of our own over versions that the caller has been found to read, each under a name.
+    #[must_use]
+    pub fn over(
+        &self,
+        user_id: UserId,
+        statement: String,
+        parameters: Parameters,
+        tables: impl IntoIterator<Item = (String, Arc<Manifest>)>,
+        (deadline, now): (Duration, Timestamp),
+    ) -> QuerySpec {
+        let tables =
+            tables.into_iter().map(|(name, manifest)| SpecTable { name, rows: TableRows::Version(manifest) });
+        QuerySpec {
+            query_id: QueryId::random(),
+            user_id,
+            kind: QueryKind::Transform,
+            statement,
+            parameters,
+            tables: tables.collect(),
+            limits: Limits {
+                rows: None,
+                result_bytes: None,
+                scan_bytes: None,
+                deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+            },
+            time_zone: self.time_zone().to_owned(),
+            now,
+        }
     }
 
     /// The version of a dataset that `as_of` means; the current one when it is none.
@@ -124,12 +158,7 @@ impl Engine {
 
     /// A table of the service's own, with the rows that the caller may see.
     async fn system_table(&self, principal: &Principal, table: TableName) -> Result<SpecTable> {
-        if table.name != system::QUERIES {
-            let suggestions = vec![format!("{}.{}", system::SCHEMA, system::QUERIES)];
-            let message = format!("no table `{}.{}`", system::SCHEMA, table.name);
-            let message = with_hint(message, &suggestions);
-            return Err(Error::UnknownName { message, place: table.place, suggestions });
-        }
+        system::check_name(&table)?;
         let (records, _) = self.queries(principal, QueryFilter::default(), system::QUERIES_MAX).await?;
         let rows = TableRows::Queries(records.into_iter().map(Arc::new).collect());
         Ok(SpecTable { name: table.name, rows })
@@ -154,16 +183,20 @@ async fn lookup(
     datasets: &dyn DatasetStore,
     principal: &Principal,
     tables: &[TableName],
+    own_names: &BTreeMap<String, DatasetId>,
 ) -> Result<Vec<DatasetRecord>> {
     if tables.is_empty() {
         return Ok(Vec::new());
     }
     // No name has the form of an id, so each table is one or the other.
+    let id_of = |table: &TableName| {
+        own_names.get(&table.name).cloned().or_else(|| DatasetId::parse(&table.name).ok())
+    };
     let (mut ids, mut names) = (Vec::new(), Vec::new());
     for table in tables {
-        match DatasetId::parse(&table.name) {
-            Ok(id) => ids.push(id),
-            Err(_) => names.push(NameKey::of(&table.name)),
+        match id_of(table) {
+            Some(id) => ids.push(id),
+            None => names.push(NameKey::of(&table.name)),
         }
     }
     let found = datasets.lookup(&ids, &names).await?;
@@ -174,8 +207,10 @@ async fn lookup(
         found.iter().map(|record| (record.name_key.as_str(), record)).collect();
     let mut records = Vec::with_capacity(tables.len());
     for table in tables {
-        let record =
-            by_id.get(table.name.as_str()).or_else(|| by_name.get(NameKey::of(&table.name).as_str()));
+        let record = match id_of(table) {
+            Some(id) => by_id.get(id.as_str()),
+            None => by_name.get(NameKey::of(&table.name).as_str()),
+        };
         match record {
             Some(record) => records.push((*record).clone()),
             None => return Err(unknown(datasets, principal, table).await),

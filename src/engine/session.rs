@@ -174,6 +174,14 @@ pub(super) fn set_time_zone(state: &mut SessionState, time_zone: &str) -> Result
     Ok(())
 }
 
+/// Finds out the types of all that is in a plan.
+///
+/// # Errors
+/// What does not fit together.
+pub(super) fn analyse(state: &SessionState, plan: LogicalPlan) -> Result<LogicalPlan> {
+    state.analyzer().execute_and_check(plan, state.config_options(), |_, _| ()).map_err(classify)
+}
+
 /// Refuses plans that would do anything but read.
 pub(super) fn check_read_only(plan: &LogicalPlan) -> Result<()> {
     SQLOptions::new()

@@ -1,5 +1,6 @@
 //! What a query is: a [`Request`] is what the caller asked, a [`QuerySpec`] is all that running it needs.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::catalog::manifest::Manifest;
 use crate::catalog::record::{CacheUse, QueryKind, QueryRecord, QueryTable};
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::ids::{QueryId, UserId};
+use crate::ids::{DatasetId, QueryId, UserId};
 
 use super::parameter::Parameters;
 
@@ -35,6 +36,10 @@ pub struct Request {
     pub time_zone: Option<TimeZone>,
     /// Whether an answer that was kept will do.
     pub use_cache: bool,
+    /// What the list of queries says that it is.
+    pub kind: QueryKind,
+    /// Names for datasets in this statement alone, as the statement writes them. They go before datasets' own.
+    pub names: BTreeMap<String, DatasetId>,
 }
 
 impl Request {
@@ -50,6 +55,8 @@ impl Request {
             timeout: None,
             time_zone: None,
             use_cache: true,
+            kind: QueryKind::Query,
+            names: BTreeMap::new(),
         }
     }
 }
@@ -118,6 +125,8 @@ pub struct QuerySpec {
     pub query_id: QueryId,
     /// Who asks: for fair shares and the history. What they may read is decided by now.
     pub user_id: UserId,
+    #[serde(default)]
+    pub kind: QueryKind,
     /// SQL text: one read-only statement.
     pub statement: String,
     /// The values of its `$name`s.
@@ -137,7 +146,17 @@ impl QuerySpec {
     #[must_use]
     pub fn fingerprint(&self) -> blake3::Hash {
         // A new field has to choose here.
-        let Self { query_id: _, user_id: _, statement, parameters, tables, limits, time_zone, now: _ } = self;
+        let Self {
+            query_id: _,
+            user_id: _,
+            kind: _,
+            statement,
+            parameters,
+            tables,
+            limits,
+            time_zone,
+            now: _,
+        } = self;
         let tables = tables.iter().map(|table| match &table.rows {
             TableRows::Version(manifest) => {
                 json!([table.name, manifest.dataset_id, manifest.number, manifest.label])
@@ -207,7 +226,7 @@ impl QuerySpec {
         About {
             query_id: self.query_id.clone(),
             user_id: self.user_id.clone(),
-            kind: QueryKind::Query,
+            kind: self.kind,
             statement: self.statement.clone(),
             tables: self.tables.iter().map(SpecTable::about).collect(),
             asked_at: self.now,

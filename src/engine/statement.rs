@@ -4,12 +4,15 @@
 use std::ops::ControlFlow;
 
 use datafusion::common::TableReference;
+use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
 use datafusion::sql::planner::object_name_to_table_reference;
 use datafusion::sql::sqlparser::ast::{
     self, ObjectName, Query, Spanned as _, TableFactor, Visit as _, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::classify::classify;
 use super::{deep, guard, system, unsound};
@@ -42,15 +45,43 @@ pub(super) struct TableName {
 /// `OverLimit` for a text that is too long, names too many tables or would cost too much to plan,
 /// `InvalidSql` for one that is no statement or several, `NotSupported` for a statement that is not a query.
 pub(super) fn parse(text: &str) -> Result<Statement> {
-    if text.len() > limits::STATEMENT_BYTES_MAX {
-        return Err(Error::OverLimit(format!(
-            "the statement has {} bytes; at most {} are accepted",
-            text.len(),
-            limits::STATEMENT_BYTES_MAX
-        )));
-    }
+    check_length(text)?;
     // Walking and dropping a tree recurses; a chain of thirty thousand terms is a tree that deep.
     deep::on_stack_for(text, || parse_deep(text))
+}
+
+/// Refuses a text that is too long.
+pub(super) fn check_length(text: &str) -> Result<()> {
+    if text.len() <= limits::STATEMENT_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::OverLimit(format!(
+        "the statement has {} bytes; at most {} are accepted",
+        text.len(),
+        limits::STATEMENT_BYTES_MAX
+    )))
+}
+
+/// All of `text` as what `parse` reads: a part of a statement.
+///
+/// # Errors
+/// `InvalidSql` for what is none, or goes on after it.
+pub(super) fn read<T>(
+    text: &str,
+    parse: impl FnOnce(&mut Parser<'_>) -> std::result::Result<T, ParserError>,
+) -> Result<T> {
+    let dialect = GenericDialect {};
+    let refused = |error| classify(DataFusionError::SQL(Box::new(error), None));
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(DEPTH_MAX).try_with_sql(text).map_err(refused)?;
+    let read = parse(&mut parser).map_err(refused)?;
+    match parser.next_token() {
+        end if end.token == Token::EOF => Ok(read),
+        more => Err(Error::InvalidSql {
+            message: format!("expected one expression that ends here, found: {}", more.token),
+            place: Some(Place { line: more.span.start.line, column: more.span.start.column }),
+        }),
+    }
 }
 
 fn parse_deep(text: &str) -> Result<Statement> {
@@ -61,12 +92,20 @@ fn parse_deep(text: &str) -> Result<Statement> {
         .and_then(|mut parser| parser.parse_statements())
         .map_err(|error| placed(classify(error), text))?;
     let count = statements.len();
-    let (1, Some(mut parsed)) = (count, statements.pop_front()) else {
+    let (1, Some(parsed)) = (count, statements.pop_front()) else {
         return Err(Error::InvalidSql {
             message: format!("expected one statement, got {count}"),
             place: None,
         });
     };
+    guarded(parsed)
+}
+
+/// A statement that was parsed, if it only reads and can be planned. To be called with a deep stack.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn guarded(mut parsed: Parsed) -> Result<Statement> {
     let query = query(&parsed)?;
     let tables = tables(query)?;
     guard::check(query)?;

@@ -9,8 +9,9 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 
-use super::classify::classify;
+use super::classify::{classify, with_hint};
 use super::spec::{SpecTable, TableRows};
+use super::statement::TableName;
 use super::table::DatasetTable;
 use crate::catalog::record::QueryRecord;
 use crate::error::{Error, Result};
@@ -70,6 +71,21 @@ static QUERIES_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     };
     Arc::new(Schema::new(COLUMNS.iter().map(field).collect::<Vec<_>>()))
 });
+
+/// The columns of `system.queries`.
+pub(super) fn queries_schema() -> &'static SchemaRef {
+    &QUERIES_SCHEMA
+}
+
+/// Refuses the name of a table that the schema does not have.
+pub(super) fn check_name(table: &TableName) -> Result<()> {
+    if table.name == QUERIES {
+        return Ok(());
+    }
+    let suggestions = vec![format!("{SCHEMA}.{QUERIES}")];
+    let message = with_hint(format!("no table `{SCHEMA}.{}`", table.name), &suggestions);
+    Err(Error::UnknownName { message, place: table.place, suggestions })
+}
 
 /// What stands for a table of the statement in its session.
 pub(super) fn provide(table: &SpecTable) -> Result<(TableReference, Arc<dyn TableProvider>)> {

@@ -18,7 +18,7 @@ use super::{Engine, EngineConfig, Limits, Parameters, QuerySpec, QueryStream, Sp
 use crate::block_sums::BlockSums;
 use crate::catalog::manifest::{self, Column, ColumnStats, DataFile, Manifest};
 use crate::catalog::name::NameKey;
-use crate::catalog::record::{DatasetRecord, Source, VersionKind, VersionRecord};
+use crate::catalog::record::{DatasetRecord, QueryKind, Source, VersionKind, VersionRecord};
 use crate::catalog::store::Stores;
 use crate::catalog::store::sqlite::SqliteStore;
 use crate::clock::Timestamp;
@@ -87,6 +87,7 @@ pub(crate) fn spec(fixture: &Fixture, statement: &str) -> QuerySpec {
     QuerySpec {
         query_id: QueryId::random(),
         user_id: UserId::random(),
+        kind: QueryKind::Query,
         statement: statement.to_owned(),
         parameters: Parameters::new(),
         tables: vec![SpecTable {

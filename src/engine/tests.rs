@@ -13,7 +13,7 @@ use object_store::path::Path;
 use super::testing::{self, Fixture, NOW, joined as many, spec, text, trips};
 use super::*;
 use crate::catalog::record::{CacheUse, QueryKind};
-use crate::error::{Code, Place};
+use crate::error::{Code, Error, Place};
 use crate::ids::{QueryId, UserId};
 
 /// A look by somebody.

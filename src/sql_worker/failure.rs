@@ -71,6 +71,7 @@ impl From<Error> for Failure {
             | Error::RateLimited { .. }
             | Error::ExecutionTimedOut(_)
             | Error::Execution { .. }
+            | Error::ChecksFailed { .. }
             | Error::SandboxUnavailable(_)) => Self::Internal(other.to_string()),
         }
     }

@@ -1,32 +1,19 @@
 //! Rows that came out of a worker: copied first, then checked, and only then read.
 
-use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
 use arrow::datatypes::SchemaRef;
-use arrow::ipc::reader::{read_dictionary, read_record_batch};
-use arrow::ipc::{self, Message, MessageHeader};
 
-/// Rows of one batch. A column of nothing but NULL has no bytes that would limit it.
-const ROWS_MAX: i64 = 1 << 24;
+use crate::checked_ipc::{self, BEGIN_BYTES, Messages};
 
-const CONTINUATION: [u8; 4] = [0xff; 4];
-
-/// Reads the frames of one result, each of which is a batch and what it needs. Arrow's own reader of streams waits for
-/// the next bytes before it hands out a batch that has none, and those may never come.
+/// Reads the frames of one result, each of which is a batch and what it needs.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
-    schema: Option<SchemaRef>,
-    dictionaries: HashMap<i64, ArrayRef>,
-}
+pub(super) struct Frames(Messages);
 
 impl Frames {
     /// The columns, once the first frame has been read.
     pub(super) fn schema(&self) -> Option<&SchemaRef> {
-        self.schema.as_ref()
+        self.0.schema()
     }
 
     /// The batch in `frame`.
@@ -34,80 +21,36 @@ impl Frames {
     /// # Errors
     /// What is wrong with the frame.
     pub(super) fn read(&mut self, frame: Vec<u8>) -> Result<RecordBatch, String> {
-        // A reader of Arrow finds most of what is wrong and says so; for the rest it panics.
-        let read = catch_unwind(AssertUnwindSafe(|| self.messages(&Buffer::from_vec(frame))));
-        read.unwrap_or_else(|_| Err("it cannot be read".to_owned()))
-    }
-
-    fn messages(&mut self, frame: &Buffer) -> Result<RecordBatch, String> {
+        let frame = Buffer::from_vec(frame);
         let (mut at, mut found) = (0, None);
         while at < frame.len() {
-            let rest = &frame[at..];
-            let (head, rest) = rest.split_at_checked(8).ok_or("it is cut off")?;
-            let (mark, length) = head.split_at(4);
-            if mark != CONTINUATION {
-                return Err("a message does not begin where it should".to_owned());
-            }
-            let length = length.try_into().map(u32::from_le_bytes).map_err(|_| "it is cut off")?;
-            let length = usize::try_from(length).map_err(|_| "a message is too long")?;
-            let (message, rest) = rest.split_at_checked(length).ok_or("it is cut off")?;
-            let message = ipc::root_as_message(message).map_err(|error| error.to_string())?;
-            let body = usize::try_from(message.bodyLength()).map_err(|_| "a body has no length")?;
+            let (begin, rest) = frame[at..].split_at_checked(BEGIN_BYTES).ok_or("it is cut off")?;
+            let length = usize::try_from(checked_ipc::head_length(begin)?).map_err(|_| "it is too long")?;
+            let (head, rest) = rest.split_at_checked(length).ok_or("it is cut off")?;
+            let body = usize::try_from(checked_ipc::announced(head)?.body_bytes);
+            let body = body.map_err(|_| "a body is too long")?;
             if body > rest.len() {
                 return Err("it is cut off".to_owned());
             }
-            let begin = at + 8 + length;
-            match (self.message(&message, &frame.slice_with_length(begin, body))?, &found) {
+            let from = at + BEGIN_BYTES + length;
+            match (self.0.read(head, &frame.slice_with_length(from, body))?, &found) {
                 (Some(_), Some(_)) => return Err("it has more than one batch".to_owned()),
                 (Some(batch), None) => found = Some(batch),
                 (None, _) => {}
             }
-            at = begin + body;
+            at = from + body;
         }
         found.ok_or_else(|| "it has no batch".to_owned())
     }
-
-    /// Takes in one message; the batch, if it is one.
-    fn message(&mut self, message: &Message<'_>, body: &Buffer) -> Result<Option<RecordBatch>, String> {
-        let (kind, version) = (message.header_type(), message.version());
-        if kind == MessageHeader::Schema {
-            let schema = message.header_as_schema().ok_or("columns are not there")?;
-            let schema = Arc::new(ipc::convert::fb_to_schema(schema));
-            return match self.schema.replace(schema) {
-                None => Ok(None),
-                Some(_) => Err("it names the columns again".to_owned()),
-            };
-        }
-        let schema = self.schema.as_ref().ok_or("rows come before their columns")?;
-        if kind == MessageHeader::DictionaryBatch {
-            let dictionary = message.header_as_dictionary_batch().ok_or("a dictionary is not there")?;
-            check(&dictionary.data().ok_or("a dictionary is empty")?)?;
-            let read = read_dictionary(body, dictionary, schema, &mut self.dictionaries, &version);
-            return read.map(|()| None).map_err(|error| error.to_string());
-        }
-        let batch = message.header_as_record_batch().ok_or("a message is of an unknown kind")?;
-        check(&batch)?;
-        let read = read_record_batch(body, batch, Arc::clone(schema), &self.dictionaries, None, &version);
-        read.map(Some).map_err(|error| error.to_string())
-    }
-}
-
-/// Refuses what would make a reader ask for memory that nobody has: compressed buffers say themselves how long they
-/// will be.
-fn check(batch: &ipc::RecordBatch<'_>) -> Result<(), String> {
-    if batch.compression().is_some() {
-        return Err("a batch is compressed".to_owned());
-    }
-    if !(0..=ROWS_MAX).contains(&batch.length()) {
-        return Err(format!("a batch has {} rows", batch.length()));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow::array::{
-        BooleanArray, Decimal128Array, DictionaryArray, Int64Array, ListArray, NullArray, StringArray,
+        ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, Int64Array, ListArray, NullArray,
+        StringArray,
     };
     use arrow::datatypes::{Int32Type, Int64Type};
     use arrow::ipc::CompressionType;

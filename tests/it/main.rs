@@ -11,6 +11,8 @@ mod copy;
 mod crash;
 // The service over DynamoDB instead of a file.
 mod dynamo;
+// Python in workers: what comes in and out, and how runs end.
+mod executor;
 // Every call of a write path fails once.
 mod faults;
 // What is said about functions is true: their examples run, and the pages name all.
@@ -33,3 +35,4 @@ mod support;
 mod streams;
 // The layout: who may import whom, who may name what, sizes, and what must not stand in code.
 mod tidy;
+mod transforms;

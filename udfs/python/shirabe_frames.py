@@ -5,8 +5,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-# Rows of one batch of a result.
-BATCH_ROWS = 1 << 17
+# Rows of one batch of a result, and its bytes, unless one row is longer: the service reads one at a time.
+BATCH_ROWS = 1 << 16
+BATCH_BYTES = 16 << 20
+# Batches with fewer rows on average are put together.
+BATCH_ROWS_MIN = 1 << 10
 
 
 class BadOutput(Exception):
@@ -81,8 +84,21 @@ def to_table(result, entry):
 
 def write(table, sink):
     """Writes `table` as a stream of Arrow IPC."""
+    parts = max((column.num_chunks for column in table.columns), default=0)
+    if parts > 1 and table.num_rows // parts < BATCH_ROWS_MIN:
+        table = table.combine_chunks()
     with pa.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table, max_chunksize=BATCH_ROWS)
+        for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+            for part in _parts(batch):
+                stream.write_batch(part)
+
+
+def _parts(batch):
+    """The halves of `batch`, and theirs, until each is small enough."""
+    if batch.num_rows < 2 or batch.nbytes <= BATCH_BYTES:
+        return [batch]
+    middle = batch.num_rows // 2
+    return _parts(batch.slice(0, middle)) + _parts(batch.slice(middle))
 
 
 def _names(names):

@@ -23,6 +23,8 @@ mod calls;
 #[cfg(test)]
 mod contract;
 pub mod dynamo;
+#[cfg(test)]
+pub(crate) mod memory;
 mod place;
 pub mod sqlite;
 mod transforms;
@@ -217,6 +219,14 @@ pub struct Commit {
     /// The execution that ends with this change, stored as by [`ExecutionStore::put`]: `Conflict` when its revision
     /// is not the last any more, or when it has ended already, and nothing changes.
     pub execution: Option<ExecutionRecord>,
+}
+
+impl Commit {
+    /// A change that nothing else goes with, under an id of its own.
+    #[must_use]
+    pub fn of(change: Change) -> Self {
+        Self { id: CommitId::random(), change, audit: None, execution: None }
+    }
 }
 
 /// What a commit changes.

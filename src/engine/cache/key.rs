@@ -78,8 +78,17 @@ impl StatementKey {
     /// All of `spec` that decides which plan its statement has. None when it reads more than versions.
     pub(in crate::engine) fn of(spec: &QuerySpec) -> Option<Self> {
         // Named one by one, so that whoever adds a field decides where it belongs.
-        let QuerySpec { query_id: _, user_id: _, statement, parameters, tables, limits, time_zone, now: _ } =
-            spec;
+        let QuerySpec {
+            query_id: _,
+            user_id: _,
+            kind: _,
+            statement,
+            parameters,
+            tables,
+            limits,
+            time_zone,
+            now: _,
+        } = spec;
         let Limits { rows, result_bytes: _, scan_bytes: _, deadline_ms: _ } = limits;
         let mut written = Written::of("statement");
         statement.hash(&mut written);
@@ -245,6 +254,7 @@ mod tests {
     use datafusion::logical_expr::{LogicalPlanBuilder, lit};
 
     use super::*;
+    use crate::catalog::record::QueryKind;
     use crate::clock::Timestamp;
     use crate::engine::cache::is_volatile;
     use crate::engine::spec::SpecTable;
@@ -258,6 +268,7 @@ mod tests {
     fn spec(fixture: &Fixture, statement: &str) -> QuerySpec {
         QuerySpec {
             query_id: QueryId::random(),
+            kind: QueryKind::Query,
             statement: statement.to_owned(),
             parameters: Parameters::new(),
             user_id: UserId::random(),

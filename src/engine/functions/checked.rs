@@ -1,4 +1,4 @@
-//! `+`, `-` and `*` on whole numbers, `||` on texts and `~` with its kin, as they should have been.
+//! `+`, `-`, `*` and negation of whole numbers, `||` on texts and `~` with its kin, as they should have been.
 //!
 //! Why: DataFusion's integer arithmetic goes round past its end: `9223372036854775807 + 1` is a large negative
 //! number, and nobody is told. And `||` makes its result without asking how large it becomes. These operators exist
@@ -100,6 +100,13 @@ pub(super) fn with_check(
         _ => checked,
     };
     Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction { func: Arc::new(func), args })))
+}
+
+/// `-expr` of a whole number, which for the smallest one is none: as a difference, so that the check is that of `-`.
+pub(super) fn negated(expr: Expr, data_type: &DataType) -> Result<Expr> {
+    let zero = Expr::Literal(ScalarValue::new_zero(data_type)?, None);
+    let func = Arc::new(ScalarUDF::new_from_impl(Checked::new(vec![Operator::Minus])));
+    Ok(Expr::ScalarFunction(ScalarFunction { func, args: vec![zero, expr] }))
 }
 
 /// The arithmetic that `expr` is already; it is of whole numbers.

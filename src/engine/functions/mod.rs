@@ -7,6 +7,7 @@
 //! ```text
 //! DataFusion's functions ─▶ allowed.rs ─▶ growth.rs: may it grow? ─▶ bounded.rs: refuses before it runs
 //! operators and literals ─▶ rewrite.rs: the same bounds ─▶ checked.rs: integers that do not go round
+//! sum ─▶ sum/: totals that do not go round
 //! ```
 //!
 //! This folder must not know tables, callers, or how a statement came here.
@@ -19,6 +20,7 @@ mod date_hours;
 mod growth;
 mod rewrite;
 mod sizes;
+mod sum;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -36,6 +38,7 @@ pub(super) use bounded::refused;
 pub(super) use budget::Budget;
 use growth::Growth;
 pub(super) use rewrite::Bounding;
+use sum::ExactSum;
 
 /// Functions of ours. They come with their documentation, and say themselves how large their results may be.
 fn own() -> Vec<Arc<ScalarUDF>> {
@@ -65,7 +68,13 @@ pub(super) fn scalar() -> Vec<Arc<ScalarUDF>> {
 
 /// Aggregate functions. What they hold is counted in the memory that queries share.
 pub(super) fn aggregate() -> Vec<Arc<AggregateUDF>> {
-    Defaults::default_aggregate_functions().into_iter().filter(|f| allowed::aggregate(f.name())).collect()
+    let allowed =
+        Defaults::default_aggregate_functions().into_iter().filter(|f| allowed::aggregate(f.name()));
+    let exact = allowed.map(|function| match function.name() {
+        "sum" => Arc::new(AggregateUDF::new_from_impl(ExactSum::default())),
+        _ => function,
+    });
+    exact.collect()
 }
 
 /// Window functions.

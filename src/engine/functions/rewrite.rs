@@ -68,6 +68,7 @@ fn may_change(expr: &Expr) -> bool {
         Expr::BinaryExpr(BinaryExpr { op, .. }) => checked::may_need_check(*op),
         Expr::Cast(_)
         | Expr::TryCast(_)
+        | Expr::Negative(_)
         | Expr::AggregateFunction(_)
         | Expr::WindowFunction(_)
         | Expr::Like(_) => true,
@@ -102,6 +103,10 @@ fn one(expr: Expr, schema: Option<&DFSchema>) -> Result<Transformed<Expr>> {
             let type_of = |expr: &Expr| schema.map(|schema| expr.get_type(schema)).transpose();
             return checked::with_check(binary, type_of);
         }
+        Expr::Negative(inner) => match schema.map(|schema| inner.get_type(schema)).transpose()? {
+            Some(whole) if whole.is_signed_integer() => Transformed::yes(checked::negated(*inner, &whole)?),
+            _ => Transformed::no(Expr::Negative(inner)),
+        },
         Expr::Like(like) => {
             check_like(&like)?;
             Transformed::no(Expr::Like(like))

@@ -2,16 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::ast::{self, Expr, Query, Spanned as _, Value, Visit as _, Visitor};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::catalog::name::NameKey;
 use crate::catalog::record::MacroRecord;
-use crate::engine::classify::classify;
-use crate::engine::statement::DEPTH_MAX;
+use crate::engine::statement::read;
 use crate::error::{Error, Place, Result};
 
 /// A macro that was read.
@@ -51,25 +46,6 @@ impl Body {
             ControlFlow::Break(error) => Err(error),
             ControlFlow::Continue(()) => Ok(Self { record, expression, parameters }),
         }
-    }
-}
-
-/// All of `text` as what `parse` reads.
-pub(super) fn read<T>(
-    text: &str,
-    parse: impl FnOnce(&mut Parser<'_>) -> std::result::Result<T, ParserError>,
-) -> Result<T> {
-    let dialect = GenericDialect {};
-    let refused = |error| classify(DataFusionError::SQL(Box::new(error), None));
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(DEPTH_MAX).try_with_sql(text).map_err(refused)?;
-    let read = parse(&mut parser).map_err(refused)?;
-    match parser.next_token() {
-        end if end.token == Token::EOF => Ok(read),
-        more => Err(Error::InvalidSql {
-            message: format!("expected one expression that ends here, found: {}", more.token),
-            place: Some(Place { line: more.span.start.line, column: more.span.start.column }),
-        }),
     }
 }
 

@@ -1,20 +1,18 @@
 //! What is checked before a macro is stored, so that a statement that calls it does not meet it for the first time.
 
-use std::time::Duration;
-
 use datafusion::sql::sqlparser::ast::{Expr, Function};
 
-use super::body::{Body, read};
+use super::body::Body;
 use super::calls::{is_built_in, of_expression, simple_name};
 use super::expand::Expander;
 use super::scope::Known;
 use crate::catalog::name::NameKey;
 use crate::catalog::record::MacroRecord;
 use crate::catalog::store::MacroStore;
+use crate::engine::Engine;
 use crate::engine::classify::classify;
-use crate::engine::deep::{Deep, on_deep_stack};
-use crate::engine::stream::Deadline;
-use crate::engine::{Engine, statement};
+use crate::engine::deep::on_deep_stack;
+use crate::engine::statement::{self, read};
 use crate::error::{Error, Result};
 use crate::limits::{MACRO_EXPRESSION_BYTES_MAX, MACRO_PARAMETERS_MAX};
 
@@ -38,13 +36,13 @@ impl Engine {
         })?;
         let known = Known::load(store, &draft.owner_id, Vec::new(), Some(draft.clone())).await?;
         let statement = on_deep_stack(|| statement_of(&draft, &known))?;
-        let deadline = Deadline::after(Duration::from_millis(self.deadline_ms(None)));
-        let planning = async {
+        let engine = self.clone();
+        self.by_planner(async move {
             let parsed = statement::parse(&statement)?.parsed;
-            let state = self.0.sessions.open(None, [])?;
+            let state = engine.0.sessions.open(None, [])?;
             state.statement_to_plan(parsed).await.map_err(classify)
-        };
-        deadline.bound(Deep::new(planning)).await?;
+        })
+        .await?;
         Ok(draft)
     }
 }

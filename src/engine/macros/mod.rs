@@ -24,11 +24,26 @@ use std::sync::Arc;
 
 use self::scope::Known;
 use super::cache::Statements;
-use super::deep;
 use super::statement::{self, Statement};
+use super::{Engine, deep};
 use crate::auth::{Action, Object, Principal, authorize};
 use crate::catalog::store::MacroStore;
 use crate::error::Result;
+
+impl Engine {
+    /// A statement as it is once its macros are written out, for whoever keeps it or plans it without a catalogue.
+    ///
+    /// # Errors
+    /// `InvalidSql`, `NotSupported` and `OverLimit` for the statement, and what the store failed with.
+    pub async fn without_macros(
+        &self,
+        store: &dyn MacroStore,
+        principal: &Principal,
+        statement: String,
+    ) -> Result<String> {
+        Ok(parse(&self.0.statements, store, principal, statement).await?.0)
+    }
+}
 
 /// Parses `text` with its macros written out, and returns the text without them. The store is asked only when the
 /// statement calls a function that is not built in.

@@ -29,6 +29,12 @@ pub(super) struct ColumnView {
     nullable: bool,
 }
 
+impl ColumnView {
+    pub(super) fn new(name: String, type_name: String, nullable: bool) -> Self {
+        Self { name, type_name, nullable }
+    }
+}
+
 /// The columns of a version.
 pub(super) fn columns(manifest: &Manifest) -> Vec<ColumnView> {
     let each = manifest.columns.iter().map(|column| ColumnView {
@@ -43,8 +49,8 @@ pub(super) fn columns(manifest: &Manifest) -> Vec<ColumnView> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct OwnerView {
     #[schema(value_type = String)]
-    user_id: UserId,
-    name: String,
+    pub(super) user_id: UserId,
+    pub(super) name: String,
 }
 
 /// A dataset in a list.

@@ -65,8 +65,7 @@ pub(super) fn respond(error: &Error) -> Response {
     if let Some(context) = context::current() {
         note(&context, error);
     }
-    let body = ErrorReply { error: ErrorView::from(error), meta: Meta::current() };
-    let mut response = (status, Json(body)).into_response();
+    let mut response = (status, Json(body(error))).into_response();
     let headers = response.headers_mut();
     if let Some(seconds) = retry_after_s(error) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -75,6 +74,11 @@ pub(super) fn respond(error: &Error) -> Response {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
+}
+
+/// The body of the answer that tells of `error`.
+pub(super) fn body(error: &Error) -> ErrorReply {
+    ErrorReply { error: ErrorView::from(error), meta: Meta::current() }
 }
 
 /// Notes a failure for the line of the request. One that is ours gets a line with its causes as well.
@@ -109,6 +113,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RateLimitExceeded => StatusCode::TOO_MANY_REQUESTS,
         Code::QueryTimeout => StatusCode::GATEWAY_TIMEOUT,
+        Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::ExecutionTimeout => StatusCode::REQUEST_TIMEOUT,
         // The number that proxies use for a caller who went away; it has no name in HTTP's own list.
         Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),

@@ -213,6 +213,8 @@ fn kind(parameter: &str) -> &'static str {
         "key_id" => "API key",
         "import_id" => "import",
         "number" => "version",
+        "transform_id" => "transform",
+        "execution_id" => "execution",
         _ => "path",
     }
 }

@@ -13,6 +13,7 @@ use super::extract::Caller;
 use super::state::AppState;
 use crate::engine::Caches;
 use crate::error::Error;
+use crate::executor::{ExecutorHealth, ExecutorState};
 
 /// Looks at the parts that the service stands on. The composition root implements it, because only it
 /// knows which parts there are.
@@ -38,6 +39,46 @@ pub struct HealthReport {
     pub caches: Caches,
     /// Absent when statements run in the server itself.
     pub sql_workers: Option<SqlWorkersHealth>,
+    pub sandbox: SandboxHealth,
+}
+
+/// What keeps other people's Python in, and whether it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct SandboxHealth {
+    pub state: ExecutorState,
+    /// How runs are confined: `A` most, `C` least. Absent until they can be.
+    #[schema(value_type = Option<String>, example = "A")]
+    pub tier: Option<char>,
+    /// How the kernel keeps the memory of a run within its limit.
+    pub memory: String,
+    /// Hostile scripts that came to nothing at the start, of all.
+    #[schema(example = "161/161")]
+    pub selftest: Option<String>,
+    /// Why nothing runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub running_count: u64,
+    pub waiting_count: u64,
+    /// What runs may take now, and all together at most.
+    pub memory_reserved_bytes: u64,
+    pub memory_bytes_max: u64,
+}
+
+impl From<ExecutorHealth> for SandboxHealth {
+    fn from(health: ExecutorHealth) -> Self {
+        let ExecutorHealth { state, tier, memory, selftest, reason, .. } = health;
+        Self {
+            state,
+            tier,
+            memory,
+            selftest,
+            reason,
+            running_count: health.running_count,
+            waiting_count: health.waiting_count,
+            memory_reserved_bytes: health.memory_reserved_bytes,
+            memory_bytes_max: health.memory_bytes_max,
+        }
+    }
 }
 
 /// The processes that statements run in.

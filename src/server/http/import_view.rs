@@ -15,6 +15,7 @@ use crate::dataset::reimport::Reimported;
 use crate::dataset::schema_change::SchemaChange;
 use crate::error::Error;
 use crate::ids::ImportId;
+use crate::transform::Broken;
 
 /// A dataset that was imported.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,6 +33,8 @@ pub(super) struct ReimportedView {
     #[schema(example = "completed")]
     import_status: &'static str,
     schema_changes: Vec<SchemaChange>,
+    /// Transforms that would not work any more with these changes.
+    would_break: Vec<Broken>,
     #[serde(flatten)]
     dataset: Option<ImportedView>,
 }
@@ -78,11 +81,13 @@ pub(super) async fn reimported_view(
         Reimported::Completed(imported) => ReimportedView {
             import_status: "completed",
             schema_changes: Vec::new(),
+            would_break: Vec::new(),
             dataset: Some(imported_view(app, principal, imported).await?),
         },
-        Reimported::PendingConfirmation(changes) => ReimportedView {
+        Reimported::PendingConfirmation(id, changes) => ReimportedView {
             import_status: "pending_confirmation",
             schema_changes: changes.clone(),
+            would_break: app.transforms.would_break_by(principal, id, changes).await?,
             dataset: None,
         },
     })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::{FromRequest as _, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::datasets::DatasetPath;
@@ -31,6 +31,7 @@ use crate::dataset::{self, Outcome};
 use crate::error::Error;
 use crate::file_name;
 use crate::ids::ImportId;
+use crate::transform::Broken;
 
 /// Longest wait for a change of an import, so that no proxy gives up first.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -192,17 +193,30 @@ pub(super) async fn reimport(
 #[utoipa::path(post, path = "/api/datasets/{dataset_id}/reimport/dry-run", tag = "imports",
     params(DatasetPath),
     request_body(content((UploadForm = "multipart/form-data"), (ReimportBody = "application/json"))),
-    responses((status = 200, body = Reply<DryRun>), (status = 400, body = ErrorReply)))]
+    responses((status = 200, body = Reply<DryRunView>), (status = 400, body = ErrorReply)))]
 pub(super) async fn dry_run(
     app: AppState,
     Asker(caller): Asker,
     ApiPath(path): ApiPath<DatasetPath>,
     request: Request,
-) -> ApiResult<Reply<DryRun>> {
+) -> ApiResult<Reply<DryRunView>> {
     let record = app.datasets.get(&caller.principal, &path.dataset_id).await?;
     let (newer, _file) = newer(&app, &caller, &record, request).await?;
-    let run = app.datasets.reimport_dry_run(&caller, &path.dataset_id, newer, Arc::default());
-    Ok(Reply::of(run.await?))
+    let run = app.datasets.reimport_dry_run(&caller, &path.dataset_id, newer, Arc::default()).await?;
+    let would_break = match run.changes.as_slice() {
+        [] => Vec::new(),
+        changes => app.transforms.would_break_by(&caller.principal, &path.dataset_id, changes).await?,
+    };
+    Ok(Reply::of(DryRunView { run, would_break }))
+}
+
+/// What a re-import would do, and to whom.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DryRunView {
+    #[serde(flatten)]
+    run: DryRun,
+    /// Transforms that would not work any more.
+    would_break: Vec<Broken>,
 }
 
 /// The caller's imports, newest first.

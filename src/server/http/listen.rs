@@ -25,12 +25,14 @@ use tower::ServiceExt as _;
 use super::leftover::{self, Leftover};
 use super::write_deadline::WriteDeadline;
 use super::{AppState, Peer};
-use crate::telemetry;
+use crate::telemetry::{self, Metrics};
 
 /// How long a client may take to send the head of a request, also the first after it connected.
 const HEAD_DEADLINE: Duration = Duration::from_secs(15);
 /// How long a client may leave what was sent to it unread.
 const UNREAD_DEADLINE: Duration = Duration::from_secs(30);
+/// The same for a service that makes files of the rows that it gets.
+const UNREAD_BY_SERVICE_DEADLINE: Duration = Duration::from_secs(180);
 /// How long answers may take to finish once the service was asked to stop.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(25);
 /// Connections at once; more wait in the kernel's queue.
@@ -40,6 +42,30 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` is done, then says that it is not ready, lets open answers finish, and returns.
 pub async fn serve(listener: TcpListener, router: Router, app: AppState, stop: impl Future<Output = ()>) {
+    let stop = async {
+        stop.await;
+        app.readiness.set(false);
+    };
+    serve_until(listener, router, &app.metrics, UNREAD_DEADLINE, stop).await;
+}
+
+/// The same for an executor, whose clients are services.
+pub async fn serve_executor(
+    listener: TcpListener,
+    router: Router,
+    metrics: &Metrics,
+    stop: impl Future<Output = ()>,
+) {
+    serve_until(listener, router, metrics, UNREAD_BY_SERVICE_DEADLINE, stop).await;
+}
+
+async fn serve_until(
+    listener: TcpListener,
+    router: Router,
+    metrics: &Metrics,
+    unread: Duration,
+    stop: impl Future<Output = ()>,
+) {
     let (closing, closed) = watch::channel(());
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
@@ -48,11 +74,11 @@ pub async fn serve(listener: TcpListener, router: Router, app: AppState, stop: i
     loop {
         tokio::select! {
             () = &mut stop => break,
-            _ = upkeep.tick() => app.metrics.upkeep(),
+            _ = upkeep.tick() => metrics.upkeep(),
             Some(_) = connections.join_next() => {}
             (slot, accepted) = accept(&listener, &slots) => match accepted {
                 Ok((stream, peer)) => {
-                    let connection = connection(stream, peer, router.clone(), closed.clone());
+                    let connection = connection(stream, peer, router.clone(), unread, closed.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(slot);
@@ -65,7 +91,6 @@ pub async fn serve(listener: TcpListener, router: Router, app: AppState, stop: i
             }
         }
     }
-    app.readiness.set(false);
     drop(listener);
     // Every connection hears this, finishes the answer it is at, and closes.
     closing.send_replace(());
@@ -85,26 +110,32 @@ async fn accept(
     (slot, listener.accept().await)
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, closed: watch::Receiver<()>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    unread: Duration,
+    closed: watch::Receiver<()>,
+) {
     let (remover, leftovers) = mpsc::unbounded_channel();
+    // Only a matter of speed: small answers should not wait for more bytes.
+    let _ = stream.set_nodelay(true);
+    let stream = WriteDeadline::new(stream, unread);
     tokio::join!(requests(stream, peer, router, remover, closed), leftover::remove(leftovers));
 }
 
 async fn requests(
-    stream: TcpStream,
+    stream: WriteDeadline<TcpStream>,
     peer: SocketAddr,
     router: Router,
     remover: mpsc::UnboundedSender<Incoming>,
     mut closed: watch::Receiver<()>,
 ) {
-    // Only a matter of speed: small answers should not wait for more bytes.
-    let _ = stream.set_nodelay(true);
     let service =
         service_fn(move |request: Request<Incoming>| answer(router.clone(), peer, request, remover.clone()));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
-    let stream = TokioIo::new(WriteDeadline::new(stream, UNREAD_DEADLINE));
-    let mut connection = pin!(builder.serve_connection(stream, service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
         _ = closed.changed() => {

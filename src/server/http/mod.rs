@@ -23,10 +23,13 @@ mod auth;
 mod client_address;
 mod context;
 mod datasets;
+mod diffs;
 mod docs;
 mod envelope;
 mod error;
 mod etag;
+mod executions;
+mod executor;
 mod extract;
 mod functions;
 mod headers;
@@ -44,22 +47,24 @@ mod look;
 mod macros;
 mod maintenance;
 mod observe;
-mod parameters;
 mod queries;
 mod query_list;
 mod rate_limit;
 mod s3_imports;
 mod state;
 mod stream;
+mod transform_view;
+mod transforms;
 mod upload;
 mod users;
 mod versions;
 mod write_deadline;
 
 pub use client_address::Peer;
-pub use health::{HealthProbe, HealthReport, PartHealth, SqlWorkersHealth};
+pub use executor::{ExecutorDoor, executor_router};
+pub use health::{HealthProbe, HealthReport, PartHealth, SandboxHealth, SqlWorkersHealth};
 pub use in_process::InProcess;
-pub use listen::{serve, stop_signal};
+pub use listen::{serve, serve_executor, stop_signal};
 pub use rate_limit::{RateLimits, Rates};
 pub use state::{AppState, HttpSettings, OperatorToken, Readiness, Services};
 
@@ -114,6 +119,7 @@ fn routes(app: &AppState) -> OpenApiRouter<AppState> {
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
         .merge(dataset_routes())
+        .merge(transform_routes())
         .routes(routes!(queries::query, queries::ask))
         .routes(routes!(queries::explain))
         .routes(routes!(query_list::list))
@@ -141,6 +147,7 @@ fn dataset_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(look::export))
         .routes(routes!(versions::list))
         .routes(routes!(versions::compare))
+        .routes(routes!(diffs::diff))
         .routes(routes!(versions::get))
         .routes(routes!(versions::restore))
         .routes(routes!(versions::quarantine))
@@ -148,6 +155,23 @@ fn dataset_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(s3_imports::create))
         .routes(routes!(imports::list))
         .routes(routes!(imports::get, imports::cancel))
+}
+
+fn transform_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(transforms::list, transforms::create))
+        .routes(routes!(transforms::preview_new))
+        .routes(routes!(transforms::get, transforms::change, transforms::remove))
+        .routes(routes!(transforms::preview))
+        .routes(routes!(transforms::lineage))
+        .routes(routes!(transforms::graph))
+        .routes(routes!(transforms::next_runs))
+        .routes(routes!(executions::execute))
+        .routes(routes!(executions::list))
+        .routes(routes!(executions::get))
+        .routes(routes!(executions::log))
+        .routes(routes!(executions::cancel))
+        .routes(routes!(executions::backfill))
 }
 
 /// Their bodies may hold a file, which goes to disk as it comes and has a limit of its own.

@@ -12,12 +12,11 @@ use super::envelope::Reply;
 use super::error::{ApiResult, ErrorReply};
 use super::etag::Etag;
 use super::extract::{ApiJson, ApiQuery, Caller};
-use super::parameters::{self, ParametersBody};
 use super::state::AppState;
 use super::stream::{self, Answer, FormatQuery};
 use super::{answer, context};
 use crate::encode::Format;
-use crate::engine::{Explanation, Request};
+use crate::engine::{Explanation, Request, WrittenParameters, parameters_of_pairs};
 use crate::error::{Error, Result};
 use crate::ids::QueryId;
 
@@ -40,7 +39,7 @@ pub(super) struct QueryBody {
     /// Lists are for `IN ($name)` and `= ANY($name)`.
     #[serde(default)]
     #[schema(value_type = Object, example = json!({"from": {"type": "date", "value": "2024-01-01"}, "ids": [1, 2]}))]
-    parameters: ParametersBody,
+    parameters: WrittenParameters,
     /// The version to read (when the statement names one dataset), or a time in RFC 3339 at which all
     /// are read.
     as_of: Option<String>,
@@ -97,14 +96,14 @@ impl SqlQuery {
         let Self { sql, as_of, limit, timeout_ms, time_zone, use_cache } = self;
         let body = QueryBody {
             sql,
-            parameters: ParametersBody::default(),
+            parameters: WrittenParameters::default(),
             as_of,
             limit,
             timeout_ms,
             time_zone,
             use_cache,
         };
-        Ok(Request { parameters: parameters::from_pairs(pairs)?, ..body.request()? })
+        Ok(Request { parameters: parameters_of_pairs(pairs)?, ..body.request()? })
     }
 }
 

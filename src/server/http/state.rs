@@ -19,8 +19,11 @@ use crate::clock::Clock;
 use crate::dataset::jobs::Jobs;
 use crate::dataset::{Datasets, Outcome};
 use crate::engine::Engine;
+use crate::executor::Executor;
 use crate::macros::Macros;
 use crate::telemetry::Metrics;
+use crate::transform::Transforms;
+use crate::transform::schedule::Scheduler;
 
 /// The services behind the door, and the door's own settings.
 #[derive(Debug)]
@@ -31,11 +34,16 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     pub datasets: Datasets,
     pub engine: Engine,
+    /// Where Python runs.
+    pub executor: Executor,
     pub health: Arc<dyn HealthProbe>,
     pub imports: Arc<Jobs<Outcome>>,
     pub macros: Macros,
     pub metrics: Metrics,
     pub readiness: Readiness,
+    pub transforms: Transforms,
+    /// Starts transforms by the clock.
+    pub scheduler: Arc<Scheduler<Transforms>>,
     /// Who presents it is the operator. Made anew at each start.
     pub operator_token: OperatorToken,
     pub settings: HttpSettings,

@@ -156,7 +156,9 @@ pub(crate) async fn import(
             let newer = Newer { file: Some(file), options, force: false };
             match datasets.reimport(&caller, &there.id, newer, Arc::default()).await? {
                 Reimported::Completed(imported) => Ok(imported.record),
-                Reimported::PendingConfirmation(changes) => panic!("the columns are the same: {changes:?}"),
+                Reimported::PendingConfirmation(_, changes) => {
+                    panic!("the columns are the same: {changes:?}")
+                }
             }
         }
     }

@@ -35,6 +35,7 @@ async fn the_state_of_each_part_is_told_to_who_signed_in() {
             "free_disk_bytes",
             "running_import_count",
             "running_query_count",
+            "sandbox",
             "sql_workers",
             "storage",
             "store",
@@ -45,6 +46,12 @@ async fn the_state_of_each_part_is_told_to_who_signed_in() {
     assert_eq!((&detail["store"], &detail["storage"]), (&json!("ok"), &json!("ok")));
     assert_eq!(detail["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(detail["dataset_count"], 1);
+    // A service that has run no Python has tested no sandbox.
+    assert_eq!(
+        (&detail["sandbox"]["state"], &detail["sandbox"]["memory"]),
+        (&json!("not_started"), &json!("rlimit"))
+    );
+    assert_eq!((&detail["sandbox"]["tier"], &detail["sandbox"]["selftest"]), (&json!(null), &json!(null)));
     assert_eq!((&detail["running_query_count"], &detail["running_import_count"]), (&json!(0), &json!(0)));
 }
 

@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 use serde_json::Value;
 use shirabe::auth::Principal;
 use shirabe::catalog::manifest::type_name;
-use shirabe::engine::Request;
+use shirabe::engine::{Origin, QuerySpec, Request};
 use shirabe::error::Error;
 use shirabe::ids::QueryId;
 use sqllogictest::{AsyncDB, DBOutput};
@@ -32,18 +32,41 @@ impl From<Error> for Refusal {
 #[derive(Debug, Clone)]
 pub(super) struct EngineDoor(pub(super) Arc<TestApp>);
 
+impl EngineDoor {
+    async fn spec(&self, sql: &str) -> Result<QuerySpec, Error> {
+        let state = &self.0.state;
+        let request = Request::new(QueryId::random(), sql);
+        let (catalog, now) = (state.catalog.as_ref(), state.clock.now());
+        state.engine.resolve(catalog, state.macros.store(), &Principal::operator(), request, now).await
+    }
+
+    /// What is wrong with the lineage of a statement that has an answer.
+    pub(super) async fn untraced(&self, sql: &str) -> Option<String> {
+        let engine = &self.0.state.engine;
+        let spec = self.spec(sql).await.ok()?;
+        let rows = engine.run(spec.clone()).await.ok()?;
+        let lineage = match engine.lineage(spec).await {
+            Ok(lineage) => lineage,
+            Err(error) => return Some(error.to_string()),
+        };
+        let columns = rows.schema().fields().iter().map(|field| field.name().as_str());
+        let traced = lineage.columns.iter().map(|column| column.column.as_str());
+        let used = |origin: &Origin| {
+            let used = lineage.tables.iter().find(|used| used.table == origin.table);
+            used.is_some_and(|used| used.columns.contains(&origin.column))
+        };
+        let origins = lineage.columns.iter().flat_map(|column| &column.from).chain(&lineage.influences);
+        (!columns.eq(traced) || !origins.into_iter().all(used)).then(|| format!("{lineage:?}"))
+    }
+}
+
 #[async_trait]
 impl AsyncDB for EngineDoor {
     type Error = Refusal;
     type ColumnType = Kind;
 
     async fn run(&mut self, sql: &str) -> Answer {
-        let state = &self.0.state;
-        let request = Request::new(QueryId::random(), sql);
-        let (catalog, now) = (state.catalog.as_ref(), state.clock.now());
-        let spec =
-            state.engine.resolve(catalog, state.macros.store(), &Principal::operator(), request, now).await?;
-        let rows = state.engine.run(spec).await?;
+        let rows = self.0.state.engine.run(self.spec(sql).await?).await?;
         let types =
             rows.schema().fields().iter().map(|field| Kind::of(&type_name(field.data_type()))).collect();
         let batches: Vec<_> = rows.try_collect().await?;

@@ -47,6 +47,19 @@ async fn http_answers_as_written() {
     check(&HttpDoor(with_tables().await)).await;
 }
 
+#[tokio::test]
+async fn what_is_answered_is_traced() {
+    let door = EngineDoor(with_tables().await);
+    let mut failures = Vec::new();
+    for file in files() {
+        for record in sqllogictest::parse_file::<Kind>(&file).unwrap() {
+            let Record::Query { sql, .. } = record else { continue };
+            failures.extend(door.untraced(&sql).await.map(|wrong| format!("{sql}\n{wrong}")));
+        }
+    }
+    assert!(failures.is_empty(), "{} statements are not traced:\n\n{}", failures.len(), failures.join("\n"));
+}
+
 /// Runs all files, and shows every record that fails, not only the first.
 async fn check<D: AsyncDB<ColumnType = Kind> + Clone + Send + Sync>(door: &D) {
     let mut failures = Vec::new();

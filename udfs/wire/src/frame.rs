@@ -118,7 +118,7 @@ mod tests {
 
     use super::*;
     use crate::job::{Limits, Tier};
-    use crate::message::{End, Progress, Start};
+    use crate::message::{End, Progress, Start, Used};
 
     fn start() -> impl Strategy<Value = Start> {
         let tier = prop_oneof![Just(Tier::A), Just(Tier::B), Just(Tier::C)];
@@ -138,12 +138,17 @@ mod tests {
         })
     }
 
+    fn used() -> impl Strategy<Value = Used> {
+        any::<[u64; 2]>().prop_map(|[cpu_ms, memory_peak_bytes]| Used { cpu_ms, memory_peak_bytes })
+    }
+
     fn progress() -> impl Strategy<Value = Progress> {
         prop_oneof![
             Just(Progress::Forked),
             Just(Progress::Started),
-            any::<i32>().prop_map(|code| Progress::Ended(End::Exited(code))),
-            any::<i32>().prop_map(|signal| Progress::Ended(End::Signalled(signal))),
+            (any::<i32>(), used()).prop_map(|(code, used)| Progress::Ended { end: End::Exited(code), used }),
+            (any::<i32>(), used())
+                .prop_map(|(signal, used)| Progress::Ended { end: End::Signalled(signal), used }),
             ".{0,200}".prop_map(Progress::Refused),
         ]
     }

@@ -37,9 +37,19 @@ pub enum Progress {
     /// With the pidfd of the child.
     Started,
     /// The child is dead, and nothing of it is left.
-    Ended(End),
+    Ended { end: End, used: Used },
     /// No child was made, or it could not be confined, and so no user code ran.
     Refused(String),
+}
+
+/// What the kernel says that a child has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Used {
+    /// Of all its threads, in user code and in the kernel.
+    pub cpu_ms: u64,
+    /// The most that it had in memory at one time beyond what it began with; its inputs are part of it.
+    pub memory_peak_bytes: u64,
 }
 
 /// How the child died.

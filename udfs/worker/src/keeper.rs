@@ -4,9 +4,9 @@ use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitIdStatus};
+use rustix::process::{Pid, PidfdFlags, Signal};
 use shirabe_wire::frame;
-use shirabe_wire::message::{End, Progress, Start};
+use shirabe_wire::message::{End, Progress, Start, Used};
 
 use crate::child::{self, ABOVE_ALL, Tie};
 use crate::confine::filter::Filters;
@@ -57,23 +57,18 @@ pub(crate) fn keep(run: Run, place: &Place<'_>) -> ! {
         Err(_) => process::exit(1),
     };
     let status = match prepare_and_wait(run, place) {
-        Ok(status) => {
-            let end = match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => End::Exited(code),
-                (None, signal) => End::Signalled(signal.unwrap_or_default()),
-            };
-            frame::send(&control, &Progress::Ended(end), &[])
-        }
+        Ok((end, used)) => frame::send(&control, &Progress::Ended { end, used }, &[]),
         Err(reason) => frame::send(&control, &Progress::Refused(reason), &[]),
     };
     process::exit(i32::from(status.is_err()))
 }
 
-fn prepare_and_wait(run: Run, place: &Place<'_>) -> Result<WaitIdStatus, String> {
+fn prepare_and_wait(run: Run, place: &Place<'_>) -> Result<(End, Used), String> {
     let told = |what: &'static str| move |cause: io::Error| format!("{what}: {cause}");
     // The zygote's own socket: while a copy is open, nobody notices that the zygote is gone.
     process::close(place.others).map_err(told("closing"))?;
     process::unblock_ended_children().map_err(told("signals"))?;
+    let begin_bytes = process::resident_bytes().map_err(told("memory"))?;
     let bounds = place::make(&run.start, place)?;
     let own = rustix::process::getpid();
     let alive = rustix::process::pidfd_open(own, PidfdFlags::empty())
@@ -85,11 +80,13 @@ fn prepare_and_wait(run: Run, place: &Place<'_>) -> Result<WaitIdStatus, String>
             drop(told_trouble);
             // The end of what it prints is seen when the child's copy is the last one.
             let Run { control, .. } = run;
-            let status = wait(child, &control).map_err(told("waiting"))?;
+            let (end, mut used) = wait(child, &control).map_err(told("waiting"))?;
+            // The child began as a copy of this process.
+            used.memory_peak_bytes = used.memory_peak_bytes.saturating_sub(begin_bytes);
             let mut reason = String::new();
             // The child is dead, so this ends.
             std::fs::File::from(trouble).read_to_string(&mut reason).map_err(told("a pipe"))?;
-            if reason.is_empty() { Ok(status) } else { Err(reason) }
+            if reason.is_empty() { Ok((end, used)) } else { Err(reason) }
         }
     }
 }
@@ -101,7 +98,7 @@ fn trouble() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Waits for the child, and ends it when nobody wants its answer any more.
-fn wait(child: Pid, control: &OwnedFd) -> io::Result<WaitIdStatus> {
+fn wait(child: Pid, control: &OwnedFd) -> io::Result<(End, Used)> {
     let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty())?;
     let told = frame::send(control, &Progress::Started, &[pidfd.as_fd()]);
     if told.is_err() {
@@ -116,7 +113,7 @@ fn wait(child: Pid, control: &OwnedFd) -> io::Result<WaitIdStatus> {
         }
         rustix::io::retry_on_intr(|| poll(&mut files, None))?;
         if !files[0].revents().is_empty() {
-            return process::end(pidfd.as_fd());
+            return process::end(child);
         }
         gone = true;
         rustix::process::pidfd_send_signal(&pidfd, Signal::KILL)?;

@@ -5,7 +5,8 @@ use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 
-use rustix::process::{Pid, WaitIdOptions, WaitOptions};
+use rustix::process::{Pid, WaitOptions};
+use shirabe_wire::message::{End, Used};
 
 /// Which of the two processes this is after a fork.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +56,47 @@ pub(crate) fn reap() {
     while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
 }
 
-/// How the process behind `pidfd` ended; waits for that.
-pub(crate) fn end(pidfd: BorrowedFd<'_>) -> io::Result<rustix::process::WaitIdStatus> {
-    let id = rustix::process::WaitId::PidFd(pidfd);
-    let status = rustix::io::retry_on_intr(|| rustix::process::waitid(id.clone(), WaitIdOptions::EXITED))?;
-    status.ok_or_else(|| io::Error::other("a process ended without a status"))
+/// How a child of this process ended, and what it and all its threads have used; waits for that. The peak of its memory
+/// is all that it had.
+pub(crate) fn end(child: Pid) -> io::Result<(End, Used)> {
+    let mut status = 0;
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    loop {
+        #[expect(unsafe_code, reason = "no safe interface tells what a process has used")]
+        // SAFETY: the call writes a number and a `rusage` to places that live.
+        let ended =
+            unsafe { libc::wait4(child.as_raw_nonzero().get(), &raw mut status, 0, usage.as_mut_ptr()) };
+        match (ended, io::Error::last_os_error()) {
+            (-1, error) if error.kind() == io::ErrorKind::Interrupted => {}
+            (-1, error) => return Err(error),
+            _ => break,
+        }
+    }
+    #[expect(unsafe_code, reason = "the call has written it")]
+    // SAFETY: all zeros are a `rusage`, and so is what the call has written over them.
+    let usage = unsafe { usage.assume_init() };
+    let end = if libc::WIFEXITED(status) {
+        End::Exited(libc::WEXITSTATUS(status))
+    } else {
+        End::Signalled(libc::WTERMSIG(status))
+    };
+    let cpu_ms = milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime);
+    // The kernel tells it in KiB.
+    let memory_peak_bytes = u64::try_from(usage.ru_maxrss).unwrap_or_default() << 10;
+    Ok((end, Used { cpu_ms, memory_peak_bytes }))
+}
+
+fn milliseconds(time: libc::timeval) -> u64 {
+    let milliseconds = time.tv_sec.saturating_mul(1000).saturating_add(time.tv_usec / 1000);
+    u64::try_from(milliseconds).unwrap_or_default()
+}
+
+/// What this process has in memory.
+pub(crate) fn resident_bytes() -> io::Result<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = pages.ok_or_else(|| io::Error::other("`/proc/self/statm` is of another form"))?;
+    Ok(pages * rustix::param::page_size() as u64)
 }
 
 /// An input that has nothing.

@@ -43,6 +43,12 @@ pub(super) async fn run(stores: &Stores) {
     races::run(stores).await;
 }
 
+/// Transforms and executions without commits that end one, for a store that keeps nothing else.
+pub(super) async fn run_transforms_alone(stores: &Stores) {
+    transforms::run(stores).await;
+    executions::run(stores).await;
+}
+
 /// A moment, `seconds` after a fixed one.
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_seconds(1_700_000_000 + seconds)

@@ -15,7 +15,7 @@ use super::ended::{Answer, Ended, Failure, Killed, Left};
 use super::log::Log;
 use super::watch::Watch;
 use crate::job::{Job, Limits, Tier};
-use crate::message::{End, Progress, Start};
+use crate::message::{End, Progress, Start, Used};
 use crate::{frame, memory};
 
 /// How often memory is looked at.
@@ -44,11 +44,19 @@ pub struct Finished {
     pub has_begun: bool,
     /// From the end of its child backwards to when it was killed, if it was.
     pub dying: Option<Duration>,
+    /// Nothing when nobody could tell.
+    pub used: Used,
 }
 
 impl Finished {
     pub(super) fn unavailable(reason: String) -> Self {
-        Self { result: Err(Failure::Unavailable(reason)), log_was_cut: false, has_begun: false, dying: None }
+        Self {
+            result: Err(Failure::Unavailable(reason)),
+            log_was_cut: false,
+            has_begun: false,
+            dying: None,
+            used: Used::default(),
+        }
     }
 }
 
@@ -69,6 +77,9 @@ struct Running<'a> {
     child: Option<OwnedFd>,
     watch: Option<Watch>,
     killed: Option<(Killed, Instant)>,
+    /// Beyond it a run is ended: its own memory, with its inputs and its output, which lie in memory too.
+    memory_bytes_max: u64,
+    used: Used,
 }
 
 impl<'a> Running<'a> {
@@ -95,13 +106,25 @@ impl<'a> Running<'a> {
         let deadline = Instant::now() + Duration::from_millis(request.limits.deadline_ms);
         frame::send(socket, &start, &[&own[..], request.inputs].concat())?;
         let log = Log::new(log, request.limits.log_bytes_max, on_line);
-        Ok(Self { control, log, left, deadline, keeper: None, child: None, watch: None, killed: None })
+        let memory_bytes_max = request.limits.memory_bytes_max.saturating_add(input_byte_count);
+        Ok(Self {
+            control,
+            log,
+            left,
+            deadline,
+            keeper: None,
+            child: None,
+            watch: None,
+            killed: None,
+            memory_bytes_max,
+            used: Used::default(),
+        })
     }
 
     fn finish(mut self, request: &Request<'_>) -> Finished {
         let end = self.wait(request);
         let dying = self.killed.map(|(_, at)| at.elapsed());
-        let (log_was_cut, has_begun) = (self.log.was_cut, self.child.is_some());
+        let (log_was_cut, has_begun, used) = (self.log.was_cut, self.child.is_some(), self.used);
         let result = match end {
             Ok(Ok(end)) => {
                 let ended = Ended {
@@ -118,7 +141,7 @@ impl<'a> Running<'a> {
                 Err(Failure::Unavailable(error.to_string()))
             }
         };
-        Finished { result, log_was_cut, has_begun, dying }
+        Finished { result, log_was_cut, has_begun, dying, used }
     }
 
     /// Waits for the end of the child.
@@ -149,7 +172,7 @@ impl<'a> Running<'a> {
                 }
                 return Ok(end);
             }
-            self.see_to_its_end(request, cancelled)?;
+            self.see_to_its_end(cancelled)?;
         }
     }
 
@@ -166,18 +189,24 @@ impl<'a> Running<'a> {
             Progress::Forked => self.keeper = descriptors.pop(),
             Progress::Started => {
                 self.child = descriptors.pop();
-                self.watch = self.child.as_ref().map(Watch::new).transpose()?.flatten();
+                self.watch = match (&self.child, &self.keeper) {
+                    (Some(child), Some(keeper)) => Watch::new(child, keeper)?,
+                    _ => None,
+                };
                 if self.killed.is_some() {
                     self.kill();
                 }
             }
-            Progress::Ended(end) => return Ok(Some(Ok(end))),
+            Progress::Ended { end, used } => {
+                self.used = used;
+                return Ok(Some(Ok(end)));
+            }
             Progress::Refused(reason) => return Ok(Some(Err(Failure::Unfit(reason)))),
         }
         Ok(None)
     }
 
-    fn see_to_its_end(&mut self, request: &Request<'_>, cancelled: bool) -> io::Result<()> {
+    fn see_to_its_end(&mut self, cancelled: bool) -> io::Result<()> {
         if let Some((_, at)) = self.killed {
             return if at.elapsed() < DYING_MAX {
                 Ok(())
@@ -185,12 +214,11 @@ impl<'a> Running<'a> {
                 Err(io::Error::other("the run does not end"))
             };
         }
-        let memory_max = request.limits.memory_bytes_max;
         let why = if cancelled {
             Killed::Cancelled
         } else if Instant::now() >= self.deadline {
             Killed::Deadline
-        } else if self.watch.as_ref().and_then(Watch::taken).is_some_and(|bytes| bytes > memory_max) {
+        } else if self.takes_too_much()? {
             Killed::Memory
         } else {
             return Ok(());
@@ -198,6 +226,12 @@ impl<'a> Running<'a> {
         self.killed = Some((why, Instant::now()));
         self.kill();
         Ok(())
+    }
+
+    fn takes_too_much(&self) -> io::Result<bool> {
+        let Some(taken) = self.watch.as_ref().and_then(Watch::taken) else { return Ok(false) };
+        let output = memory::length(&self.left.output)?;
+        Ok(taken.saturating_add(output) > self.memory_bytes_max)
     }
 
     /// Ends the child. One that has not started yet is ended when it has.

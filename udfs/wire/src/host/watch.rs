@@ -1,5 +1,8 @@
 //! How much memory a child has taken, beyond what it began with.
 //!
+//! It begins as a copy of its keeper, which stays as it was; the child itself may have taken much before it is looked
+//! at for the first time.
+//!
 //! Why, if the kernel limits its address space: it began with addresses that the libraries had set aside and not used,
 //! and these count only once they are used.
 
@@ -18,22 +21,25 @@ pub(super) struct Watch {
 
 impl Watch {
     /// None once the child is gone.
-    pub(super) fn new(child: &OwnedFd) -> io::Result<Option<Self>> {
-        let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", child.as_raw_fd()))?;
-        let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse::<u32>().ok());
-        let Some(pid) = pid else { return Ok(None) };
-        let mut watch = Self { path: format!("/proc/{pid}/statm"), begin_bytes: 0 };
-        watch.begin_bytes = watch.resident().unwrap_or_default();
-        Ok(Some(watch))
+    pub(super) fn new(child: &OwnedFd, keeper: &OwnedFd) -> io::Result<Option<Self>> {
+        let (Some(path), Some(keeper)) = (statm(child)?, statm(keeper)?) else { return Ok(None) };
+        Ok(resident(&keeper).map(|begin_bytes| Self { path, begin_bytes }))
     }
 
     /// Bytes that it has beyond what it had at first. None when it is gone.
     pub(super) fn taken(&self) -> Option<u64> {
-        Some(self.resident()?.saturating_sub(self.begin_bytes))
+        Some(resident(&self.path)?.saturating_sub(self.begin_bytes))
     }
+}
 
-    fn resident(&self) -> Option<u64> {
-        let text = fs::read_to_string(&self.path).ok()?;
-        Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * PAGE_BYTES)
-    }
+/// Where the kernel tells how much memory a process has. None once it is gone.
+fn statm(process: &OwnedFd) -> io::Result<Option<String>> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd()))?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse::<u32>().ok());
+    Ok(pid.map(|pid| format!("/proc/{pid}/statm")))
+}
+
+fn resident(path: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * PAGE_BYTES)
 }

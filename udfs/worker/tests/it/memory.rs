@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use memchr::memmem;
-use shirabe_wire::host::Answer;
+use shirabe_wire::host::{Answer, Failure};
 use shirabe_wire::{Tier, corpus, memory};
 
 use crate::processes::descendants;
-use crate::support::{Run, TIERS, start};
+use crate::support::{Run, TIERS, start, zygote};
 
 /// How often `needle` is in the memory of a process.
 fn count(process: u32, needle: &str) -> usize {
@@ -68,4 +68,52 @@ fn a_result_cannot_change_once_it_is_handed_on() {
     }
     assert!(results >= TIERS.len(), "honest code has results");
     assert!(Tier::A < Tier::C, "tiers are ordered from the most confined one on");
+}
+
+#[test]
+fn what_a_run_has_used_is_told() {
+    for tier in TIERS {
+        let nothing = "import pandas as pd\ndef transform(i, p):\n    return pd.DataFrame({'n': [1]})\n";
+        let much = "
+import time
+import pandas as pd
+def transform(inputs, params):
+    kept = b'x' * (300 << 20)
+    until = time.process_time() + 0.5
+    while time.process_time() < until:
+        pass
+    return pd.DataFrame({'n': [len(kept)]})
+";
+        let little = Run::transform(tier, nothing).on(&zygote(), None);
+        assert!(little.result.is_ok(), "{tier}: {:?}", little.result);
+        assert!((1..200 << 20).contains(&little.used.memory_peak_bytes), "{tier}: {:?}", little.used);
+        let much = Run::transform(tier, much).on(&zygote(), None);
+        assert!(much.result.is_ok(), "{tier}: {:?}", much.result);
+        assert!((300 << 20..600 << 20).contains(&much.used.memory_peak_bytes), "{tier}: {:?}", much.used);
+        assert!((500..10_000).contains(&much.used.cpu_ms), "{tier}: {:?}", much.used);
+        // Also of one that was ended.
+        let mut endless = Run::transform(tier, "def transform(i, p):\n    while True: pass\n");
+        endless.limits.deadline_ms = 700;
+        let ended = endless.on(&zygote(), None);
+        assert!(matches!(ended.result, Err(Failure::TimedOut { .. })), "{tier}: {:?}", ended.result);
+        assert!(ended.used.cpu_ms >= 200, "{tier}: {:?}", ended.used);
+    }
+}
+
+#[test]
+fn an_input_does_not_count_towards_the_limit_of_memory() {
+    let text = Arc::new(StringArray::from(vec!["x".repeat(1 << 20); 300])) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("s", text)]).unwrap();
+    let code = "
+import time
+import pyarrow as pa
+def transform(inputs: dict[str, pa.Table], params):
+    time.sleep(0.5)
+    return pa.table({'n': [inputs['t'].nbytes]})
+";
+    for tier in TIERS {
+        let mut run = Run::transform(tier, code).input("t", None, &batch);
+        run.limits.memory_bytes_max = 200 << 20;
+        assert_eq!(run.rows().num_rows(), 1, "{tier}");
+    }
 }

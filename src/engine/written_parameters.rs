@@ -1,4 +1,4 @@
-//! The values of a statement's `$name`s, as they come in a body or behind the question mark.
+//! The values of a statement's `$name`s, as they come in JSON or as pairs of text.
 //!
 //! Numbers are read from their own text, never through a double, so that a 64-bit id stays what it is.
 
@@ -10,10 +10,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::engine::{Parameter, ParameterType, Parameters};
+use super::parameter::{Parameter, ParameterType, Parameters};
 use crate::error::{Error, Result};
 
-/// What a name behind the question mark begins with, as in `p.from:date=2024-01-31`.
+/// What a name in a pair begins with, as in `p.from:date=2024-01-31`.
 const PREFIX: &str = "p.";
 
 /// The largest integer up to which a double holds each.
@@ -22,22 +22,22 @@ const EXACT_MAX: u64 = 1 << 53;
 /// Digits of the largest decimal.
 const DIGITS_MAX: usize = 38;
 
-/// `parameters` of a body: by name, a value, a list of values, or `{"type": …, "value": …}`.
+/// Values in JSON: by name, a value, a list of values, or `{"type": …, "value": …}`.
 #[derive(Debug, Default)]
-pub(super) struct ParametersBody(BTreeMap<String, Box<RawValue>>);
+pub struct WrittenParameters(BTreeMap<String, Box<RawValue>>);
 
-impl<'de> Deserialize<'de> for ParametersBody {
+impl<'de> Deserialize<'de> for WrittenParameters {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Names;
 
         impl<'de> Visitor<'de> for Names {
-            type Value = ParametersBody;
+            type Value = WrittenParameters;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object with a value for each name")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ParametersBody, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WrittenParameters, A::Error> {
                 let mut values = BTreeMap::new();
                 while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
                     if values.contains_key(&name) {
@@ -45,7 +45,7 @@ impl<'de> Deserialize<'de> for ParametersBody {
                     }
                     values.insert(name, value);
                 }
-                Ok(ParametersBody(values))
+                Ok(WrittenParameters(values))
             }
         }
 
@@ -63,12 +63,12 @@ struct Typed<'a> {
     value: &'a RawValue,
 }
 
-impl ParametersBody {
+impl WrittenParameters {
     /// The values, each of its type.
     ///
     /// # Errors
     /// `Invalid` for one that is not of its type, or has none.
-    pub(super) fn read(&self) -> Result<Parameters> {
+    pub fn read(&self) -> Result<Parameters> {
         self.0.iter().map(|(name, raw)| Ok((name.clone(), parameter(name, raw.get())?))).collect()
     }
 }
@@ -202,12 +202,12 @@ fn wrong(name: &str, why: impl fmt::Display) -> Error {
     }
 }
 
-/// The values among the pairs behind the question mark: `p.name=text`, `p.name:type=value`. A name that comes
+/// The values among pairs of text: `p.name=text`, `p.name:type=value`. A name that comes
 /// several times is a list.
 ///
 /// # Errors
 /// `Invalid` for one that is not of its type, or whose type changes.
-pub(super) fn from_pairs(pairs: &[(String, String)]) -> Result<Parameters> {
+pub fn parameters_of_pairs(pairs: &[(String, String)]) -> Result<Parameters> {
     let mut found: BTreeMap<&str, (ParameterType, Vec<Option<&str>>)> = BTreeMap::new();
     for (key, value) in pairs {
         let Some(key) = key.strip_prefix(PREFIX) else { continue };
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Result<Parameters> {
-        let body: ParametersBody =
+        let body: WrittenParameters =
             serde_json::from_str(body).map_err(|cause| Error::invalid(cause.to_string()))?;
         body.read()
     }
@@ -306,11 +306,11 @@ mod tests {
     }
 
     #[test]
-    fn behind_the_question_mark_a_value_is_text_unless_its_type_is_there() {
+    fn in_a_pair_a_value_is_text_unless_its_type_is_there() {
         let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
         };
-        let found = from_pairs(&pairs(&[
+        let found = parameters_of_pairs(&pairs(&[
             ("sql", "select 1"),
             ("p.zip", "007"),
             ("p.from:date", "2024-01-31"),
@@ -323,7 +323,7 @@ mod tests {
         let ids = Parameter::many("ids", Some(ParameterType::Int64), &[Some("1"), Some("2")]).unwrap();
         assert_eq!(found["ids"], ids);
         assert_eq!(found.len(), 3);
-        let error = from_pairs(&pairs(&[("p.x:int64", "1"), ("p.x", "2")])).unwrap_err().to_string();
+        let error = parameters_of_pairs(&pairs(&[("p.x:int64", "1"), ("p.x", "2")])).unwrap_err().to_string();
         assert!(error.contains("`int64` and `string`"), "{error}");
     }
 }
