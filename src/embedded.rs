@@ -98,6 +98,8 @@ impl Host for Embedded {
             ("objects", copied.objects),
             ("bytes", copied.object_bytes),
             ("objects verified", copied.objects_verified),
+            ("transforms", copied.transforms),
+            ("executions", copied.executions),
             ("audit records", copied.audit_records),
             ("queries", copied.queries),
         ])

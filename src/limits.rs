@@ -143,6 +143,9 @@ pub const MACRO_PARAMETERS_MAX: usize = 16;
 /// Longest expression of a macro, in bytes.
 pub const MACRO_EXPRESSION_BYTES_MAX: usize = 4 * 1024;
 
+/// Inputs of a transform. A transaction of DynamoDB has room for a change from so many to as many others.
+pub const TRANSFORM_INPUTS_MAX: usize = 40;
+
 /// Due times of one transform that are looked at in one tick of the scheduler.
 pub const DUE_TIMES_PER_TICK_MAX: usize = 1_000;
 

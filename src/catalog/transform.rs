@@ -266,6 +266,12 @@ impl ExecutionRecord {
         self.status == ExecutionStatus::Running
     }
 
+    /// Its due time, if the clock asked for it: not so that of a backfill.
+    #[must_use]
+    pub fn due_at(&self) -> Option<Timestamp> {
+        self.scheduled_at.filter(|_| self.reason == Reason::Due)
+    }
+
     /// From its start to its end, in milliseconds.
     #[must_use]
     pub fn duration_ms(&self) -> Option<i64> {

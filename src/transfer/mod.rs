@@ -1,7 +1,8 @@
 //! From one installation to another: records and objects, whatever stores keep them. Backup and restore are the same.
 //!
 //! ```text
-//!  users, keys, sign-outs, macros ─▶ of each dataset, version by version: objects, then the record ─▶ logs
+//!  users, keys, sign-outs, macros ─▶ of each dataset, version by version: objects, then the record
+//!    ─▶ transforms with their executions ─▶ logs
 //! ```
 //!
 //! Why record after objects: what the target shows is whole at every moment, so a copy that was cut off is a smaller
@@ -19,6 +20,7 @@ mod accounts;
 mod datasets;
 mod logs;
 mod objects;
+mod transforms;
 
 /// One end of a copy.
 #[derive(Debug, Clone)]
@@ -40,6 +42,8 @@ pub struct Copied {
     pub object_bytes: u64,
     /// Objects that were read back at the target and found to be what was written at the source.
     pub objects_verified: u64,
+    pub transforms: u64,
+    pub executions: u64,
     pub audit_records: u64,
     pub queries: u64,
 }
@@ -57,7 +61,7 @@ pub struct Options {
 ///
 /// # Errors
 /// `Damaged` for an object of the source, or with `verify` of the target, that is not what was written; `Duplicate` for
-/// a name or an address that something else has at the target; `Unavailable`, `StorageFull`.
+/// a name, an address or a due time that something else has at the target; `Unavailable`, `StorageFull`.
 pub async fn copy(from: &Side, to: &Side, options: &Options) -> Result<Copied> {
     let mut copied = Copied::default();
     let users = accounts::users(from, to, &mut copied).await?;
@@ -65,6 +69,7 @@ pub async fn copy(from: &Side, to: &Side, options: &Options) -> Result<Copied> {
     accounts::sign_outs(from, to, &mut copied).await?;
     accounts::macros(from, to, &users, &mut copied).await?;
     datasets::datasets(from, to, options, &mut copied).await?;
+    transforms::transforms(from, to, &mut copied).await?;
     logs::audit(from, to, &mut copied).await?;
     logs::history(from, to, &mut copied).await?;
     Ok(copied)

@@ -5,14 +5,18 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use shirabe::auth::Role;
+use shirabe::catalog::store::{Begun, RecordsPlace, Stores, every};
+use shirabe::catalog::transform::{ExecutionRecord, Reason, TransformRecord};
 use shirabe::cli::Host as _;
 use shirabe::config::Config;
 use shirabe::embedded::Embedded;
 use shirabe::error::{Code, Error};
+use shirabe::ids::{DatasetId, UserId};
 use tempfile::TempDir;
 
 use crate::dynamo;
 use crate::s3::TestBucket;
+use crate::support::records::{at, ended, execution, transform};
 use crate::support::{Form, Person, TestApp};
 
 type Settings = Vec<(String, String)>;
@@ -44,6 +48,34 @@ async fn installation() -> (TempDir, Person, String) {
     let body = json!({ "name": "doubled", "parameters": [{ "name": "n" }], "expression": "n * 2" });
     app.post("/api/macros").by(&ana).json(&body).send().await.data(201);
     (app.close(), ana, id)
+}
+
+/// The records of a folder that no service has open.
+fn records(of: &TempDir) -> Stores {
+    RecordsPlace::File(of.path().join("shirabe.db")).open().unwrap().stores().clone()
+}
+
+/// What the folder has of one transform, revisions apart: how often something was changed is its own.
+async fn of_transform(stores: &Stores, record: &TransformRecord) -> (TransformRecord, Vec<ExecutionRecord>) {
+    let found = stores.transforms.lookup(std::slice::from_ref(&record.id)).await.unwrap().remove(0);
+    let executions = &stores.executions;
+    let listed = every(|page| async move { Ok(executions.list(&record.id, page).await?.0) }).await.unwrap();
+    let listed = listed.into_iter().map(|found| ExecutionRecord { revision: 0, ..found });
+    (TransformRecord { revision: 0, ..found }, listed.collect())
+}
+
+/// A transform with an execution by the clock, one by hand, and one that runs.
+async fn transformed(folder: &TempDir, owner: &Person) -> (TransformRecord, Vec<ExecutionRecord>) {
+    let stores = records(folder);
+    let record = transform(&UserId::parse(&owner.id).unwrap(), at(0));
+    stores.transforms.put(record.clone()).await.unwrap();
+    let due =
+        ExecutionRecord { reason: Reason::Due, scheduled_at: Some(at(60)), ..execution(&record.id, at(61)) };
+    let made = vec![execution(&record.id, at(63)), ended(&execution(&record.id, at(62))), ended(&due)];
+    for execution in made.iter().rev() {
+        assert_eq!(stores.executions.begin(execution.clone()).await.unwrap(), Begun::Yes);
+    }
+    (record, made)
 }
 
 /// That `app` is what was installed: the same key, rows of both versions, macro and log, and all files as they were.
@@ -137,6 +169,56 @@ async fn a_folder_in_use_is_left_alone() {
     assert_eq!(error.code(), Code::Conflict, "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn transforms_go_along_and_what_runs_when_it_has_ended() {
+    let (source, ana, _) = installation().await;
+    let (record, executions) = transformed(&source, &ana).await;
+    let target = tempfile::tempdir().unwrap();
+    let (from, to) = (folder(source.path()), folder(target.path()));
+    let first = copy(&from, &to).await.unwrap();
+    assert_eq!((first["transforms"], first["executions"]), (1, 2), "{first:?}");
+    let found = of_transform(&records(&target), &record).await;
+    assert_eq!(found, (record.clone(), executions[1..].to_vec()));
+    let again = copy(&from, &to).await.unwrap();
+    assert_eq!((again["transforms"], again["executions"]), (0, 0), "{again:?}");
+
+    // It reads something else now, its last run has ended, and of one before it less is kept.
+    let mut changed = TransformRecord { revision: 1, ..record.clone() };
+    let before = std::mem::replace(&mut changed.inputs[0].dataset_id, DatasetId::random());
+    let last = ended(&executions[0]);
+    let shorter = ExecutionRecord { log: String::new(), ..executions[1].clone() };
+    let stores = records(&source);
+    stores.transforms.put(changed.clone()).await.unwrap();
+    for execution in [&last, &shorter] {
+        stores.executions.put(ExecutionRecord { revision: 1, ..execution.clone() }).await.unwrap();
+    }
+    drop(stores);
+    let next = copy(&from, &to).await.unwrap();
+    assert_eq!((next["transforms"], next["executions"]), (1, 2), "{next:?}");
+    let stores = records(&target);
+    let expected = vec![last, shorter, executions[2].clone()];
+    assert_eq!(of_transform(&stores, &record).await, (TransformRecord { revision: 0, ..changed }, expected));
+    assert_eq!(stores.transforms.readers(&before).await.unwrap(), []);
+    assert_eq!(stores.executions.last_due(&record.id).await.unwrap(), Some(at(60)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_due_time_that_the_target_has_run_itself_is_not_taken_over() {
+    let (source, ana, _) = installation().await;
+    let (record, executions) = transformed(&source, &ana).await;
+    let target = tempfile::tempdir().unwrap();
+    let (from, to) = (folder(source.path()), folder(target.path()));
+    let own = ExecutionRecord { scheduled_at: Some(at(60)), ..execution(&record.id, at(64)) };
+    records(&target).executions.begin(ended(&own)).await.unwrap();
+    let error = copy(&from, &to).await.unwrap_err();
+    assert_eq!(error.code(), Code::DuplicateError, "{error}");
+    let expected = format!(
+        "another execution of the transform `{}`, started at {}",
+        record.id, executions[2].started_at
+    );
+    assert!(error.to_string().contains(&expected), "{error}");
+}
+
 /// To the stores of production, and back into a folder: a backup, and its restore.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_installation_goes_to_the_cloud_and_back() {
@@ -145,6 +227,8 @@ async fn an_installation_goes_to_the_cloud_and_back() {
     let region = dynamo::region();
     dynamo::make_tables(&server, &region).await;
     let (source, ana, _) = installation().await;
+    let (record, executions) = transformed(&source, &ana).await;
+    let expected = (record.clone(), executions[1..].to_vec());
     let spool = tempfile::tempdir().unwrap();
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let mut cloud: Settings = bucket.settings().iter().map(owned).collect();
@@ -154,6 +238,10 @@ async fn an_installation_goes_to_the_cloud_and_back() {
     cloud.extend(folder(spool.path()));
     let up = copy(&folder(source.path()), &cloud).await.unwrap();
     assert_eq!((up["versions"], up["objects"], up["objects verified"]), (2, 4, 4), "{up:?}");
+    assert_eq!((up["transforms"], up["executions"]), (1, 2), "{up:?}");
+    assert_eq!(of_transform(&dynamo::stores(&server, &region), &record).await, expected);
+    let again = copy(&folder(source.path()), &cloud).await.unwrap();
+    assert_eq!((again["versions"], again["transforms"], again["executions"]), (0, 0, 0), "{again:?}");
 
     let settings: Vec<_> = cloud.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let service = TestApp::on(spool, &settings);
@@ -162,5 +250,7 @@ async fn an_installation_goes_to_the_cloud_and_back() {
     let backup = tempfile::tempdir().unwrap();
     let down = copy(&cloud, &folder(backup.path())).await.unwrap();
     assert_eq!((down["users"], down["versions"], down["objects"]), (1, 2, 4), "{down:?}");
+    assert_eq!((down["transforms"], down["executions"]), (1, 2), "{down:?}");
+    assert_eq!(of_transform(&records(&backup), &record).await, expected);
     check(&TestApp::on(backup, &[]), &ana).await;
 }

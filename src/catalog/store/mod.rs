@@ -217,7 +217,7 @@ pub struct Commit {
     pub change: Change,
     pub audit: Option<AuditRecord>,
     /// The execution that ends with this change, stored as by [`ExecutionStore::put`]: `Conflict` when its revision
-    /// is not the last any more, and nothing changes.
+    /// is not the last any more, or when it has ended already, and nothing changes.
     pub execution: Option<ExecutionRecord>,
 }
 

@@ -24,7 +24,8 @@ pub trait TransformStore: fmt::Debug + Send + Sync {
     ) -> Result<(Page<TransformRecord>, u64), StoreError>;
 
     /// Stores `record` if the stored revision is still `record.revision` (0: not stored), and returns the new
-    /// revision. `Conflict` for the later of two writers.
+    /// revision. `Conflict` for the later of two writers. It has at most
+    /// [`crate::limits::TRANSFORM_INPUTS_MAX`] inputs.
     async fn put(&self, record: TransformRecord) -> Result<u64, StoreError>;
 
     /// Removes a transform if the stored revision is still this; otherwise, and when it is gone, `Conflict`. Its

@@ -12,7 +12,7 @@ use super::{app, make_tables, region, server};
 use crate::support::{PASSWORD, Person, TestApp};
 
 /// The calls since the last time, as `GetItem 2, Query 1`.
-fn taken(calls: &StoreCalls) -> String {
+pub(super) fn taken(calls: &StoreCalls) -> String {
     let each = calls.take().into_iter().map(|(operation, count)| format!("{operation} {count}"));
     each.collect::<Vec<_>>().join(", ")
 }

@@ -5,11 +5,13 @@
 //! tested by the contract suite in `src/catalog/store/`.
 
 mod budget;
+mod budget_of_transforms;
 mod outage;
 mod proxy;
 mod start;
 
-use shirabe::catalog::store::StoreCalls;
+use shirabe::catalog::store::dynamo::DynamoSettings;
+use shirabe::catalog::store::{RecordsPlace, StoreCalls, Stores};
 use shirabe::cli::{Host as _, Table};
 use shirabe::config::Config;
 use shirabe::embedded::Embedded;
@@ -41,6 +43,16 @@ pub(crate) async fn make_tables(server: &str, region: &str) -> Vec<Table> {
         found.map(|(_, value)| (*value).to_owned())
     };
     Embedded.init_tables(Config::from_lookup(&lookup).unwrap()).await.unwrap()
+}
+
+/// The ports over the tables of a region, with no service around them.
+pub(crate) fn stores(server: &str, region: &str) -> Stores {
+    let settings = DynamoSettings {
+        endpoint: Some(server.to_owned()),
+        region: region.to_owned(),
+        table_prefix: "bi_".to_owned(),
+    };
+    RecordsPlace::Tables(settings).open().unwrap().stores().clone()
 }
 
 /// The service over the tables of a region, and the calls that it makes.

@@ -1,10 +1,14 @@
 //! DynamoDB loses answers, throttles, or goes away, and comes back.
 
 use serde_json::json;
+use shirabe::catalog::store::{Begun, PageRequest};
+use shirabe::catalog::transform::{ExecutionRecord, Reason};
+use shirabe::ids::TransformId;
 
 use super::proxy::{Proxy, Trouble};
 use super::{app, make_tables, region, server};
 use crate::support::TestApp;
+use crate::support::records::{at, ended, execution};
 
 /// As many as one call makes by itself before it gives up.
 const ATTEMPTS_OF_A_CALL: usize = 4;
@@ -43,6 +47,36 @@ async fn ones_own_write_is_not_somebody_elses() {
     let ana = app.ana().await;
     proxy.make(Trouble::None);
     assert_eq!(app.get("/api/auth/me").by(&ana).send().await.data(200)["email"], ana.email);
+}
+
+/// An execution that began under a lost answer is not refused because it runs itself, nor lost because it was renewed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execution_is_not_in_its_own_way() {
+    let (Some(server), region) = (server(), region()) else { return };
+    make_tables(&server, &region).await;
+    let proxy = Proxy::to(&server).await;
+    let executions = super::stores(&proxy.address, &region).executions;
+    for lost in [1, ATTEMPTS_OF_A_CALL] {
+        let record = ExecutionRecord {
+            reason: Reason::Due,
+            scheduled_at: Some(at(0)),
+            ..execution(&TransformId::random(), at(0))
+        };
+        let lose = || proxy.make(Trouble::LoseAnswers("TransactWriteItems", lost));
+        let all_lost = || assert_eq!(proxy.trouble(), Trouble::LoseAnswers("TransactWriteItems", 0));
+        lose();
+        assert_eq!(executions.begin(record.clone()).await.unwrap(), Begun::Yes);
+        all_lost();
+        let end = ExecutionRecord { revision: 1, ..ended(&record) };
+        lose();
+        assert_eq!(executions.put(end.clone()).await.unwrap(), 2);
+        all_lost();
+        proxy.make(Trouble::None);
+        let stored = executions.get(&record.transform_id, &record.id).await.unwrap();
+        assert_eq!(stored, Some(ExecutionRecord { revision: 2, ..end }));
+        let (_, total) = executions.list(&record.transform_id, PageRequest::first(1)).await.unwrap();
+        assert_eq!(total, 1, "it is counted once");
+    }
 }
 
 /// Two transactions on the same items: DynamoDB cancels one, which is tried again, and not for ever.

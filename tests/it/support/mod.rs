@@ -7,6 +7,7 @@
 mod app;
 mod call;
 mod counted;
+pub(crate) mod records;
 mod reply;
 mod serving;
 

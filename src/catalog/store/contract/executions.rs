@@ -1,47 +1,14 @@
-//! `ExecutionStore`, and commits that end an execution.
+//! `ExecutionStore`.
 
-use serde_json::json;
-
-use super::{at, audit, create, dataset, next_version, stored, transforms, walk};
-use crate::catalog::record::{DatasetRecord, MadeBy};
-use crate::catalog::store::{Begun, Change, Commit, PageRequest, StoreError, Stores};
-use crate::catalog::transform::{
-    CheckResult, ExecutionFailure, ExecutionRecord, ExecutionStatus, Lease, ReadVersion, Reason, Trigger,
-    Usage,
-};
+use super::samples::{failed, new_execution, new_transform};
+use super::{at, transforms, walk};
+use crate::catalog::store::{Begun, PageRequest, StoreError, Stores};
+use crate::catalog::transform::{ExecutionRecord, ExecutionStatus, Reason, Trigger};
 use crate::clock::Timestamp;
-use crate::error::Code;
-use crate::ids::{CommitId, DatasetId, ExecutionId, TransformId, UserId};
+use crate::ids::{ExecutionId, TransformId, UserId};
 use crate::tasks;
 
 const N_TASKS: usize = 16;
-
-/// One that runs, as it begins.
-fn new(transform: &TransformId, started_at: Timestamp) -> ExecutionRecord {
-    ExecutionRecord {
-        id: ExecutionId::random(),
-        transform_id: transform.clone(),
-        started_at,
-        status: ExecutionStatus::Running,
-        finished_at: None,
-        triggered_by: Trigger::Manual,
-        reason: Reason::Request,
-        user_id: UserId::random(),
-        scheduled_at: None,
-        attempt: 1,
-        params: json!({ "limit": u64::MAX, "日付": [0.1, null] }),
-        inputs: vec![ReadVersion { dataset_id: DatasetId::random(), version: u64::MAX }],
-        output_dataset_id: None,
-        output_version: None,
-        output_row_count: None,
-        failure: None,
-        checks: Vec::new(),
-        usage: Usage::default(),
-        log: String::new(),
-        lease: Some(Lease { holder: "p1".to_owned(), until: started_at.plus_seconds(30) }),
-        revision: 0,
-    }
-}
 
 /// One of a due time.
 fn due(transform: &TransformId, started_at: Timestamp, due: Timestamp, reason: Reason) -> ExecutionRecord {
@@ -49,58 +16,24 @@ fn due(transform: &TransformId, started_at: Timestamp, due: Timestamp, reason: R
         triggered_by: Trigger::Schedule,
         reason,
         scheduled_at: Some(due),
-        ..new(transform, started_at)
-    }
-}
-
-/// The same, ended with something in every field.
-fn failed(record: &ExecutionRecord) -> ExecutionRecord {
-    let line = |check: &str, passed| CheckResult {
-        check: check.to_owned(),
-        passed,
-        message: "期待 \"0\" 🙂".to_owned(),
-    };
-    ExecutionRecord {
-        status: ExecutionStatus::Failed,
-        finished_at: Some(Timestamp::from_micros(record.started_at.micros() + 1_234_567)),
-        output_dataset_id: Some(DatasetId::random()),
-        output_version: Some(u64::MAX),
-        output_row_count: Some(u64::MAX / 2),
-        failure: Some(ExecutionFailure {
-            code: Code::OverLimit,
-            message: "…".to_owned(),
-            traceback: Some("Traceback (most recent call last):\n".to_owned()),
-            line: Some(3),
-        }),
-        checks: vec![line("not_null(city)", true), line("unique(id)", false)],
-        usage: Usage {
-            cpu_ms: 1,
-            memory_peak_bytes: 2,
-            input_bytes: 3,
-            output_bytes: u64::MAX,
-            sandbox_tier: Some('A'),
-        },
-        log: "行 1\n\u{0}".to_owned(),
-        lease: None,
-        attempt: 3,
-        ..record.clone()
+        ..new_execution(transform, started_at)
     }
 }
 
 /// Begins one and returns it as it is stored.
-async fn begin(stores: &Stores, record: ExecutionRecord) -> ExecutionRecord {
+pub(super) async fn begin(stores: &Stores, record: ExecutionRecord) -> ExecutionRecord {
     assert_eq!(stores.executions.begin(record.clone()).await.unwrap(), Begun::Yes);
     ExecutionRecord { revision: 1, ..record }
 }
 
 /// Ends one and returns it as it is stored.
-async fn end(stores: &Stores, record: &ExecutionRecord) -> ExecutionRecord {
+pub(super) async fn end(stores: &Stores, record: &ExecutionRecord) -> ExecutionRecord {
     let ended = failed(record);
     let revision = stores.executions.put(ended.clone()).await.unwrap();
     ExecutionRecord { revision, ..ended }
 }
 
-async fn get(stores: &Stores, record: &ExecutionRecord) -> Option<ExecutionRecord> {
+pub(super) async fn get(stores: &Stores, record: &ExecutionRecord) -> Option<ExecutionRecord> {
     stores.executions.get(&record.transform_id, &record.id).await.unwrap()
 }
 
@@ -108,18 +41,11 @@ async fn list(stores: &Stores, transform: &TransformId) -> Vec<ExecutionRecord> 
     walk(3, async |page| stores.executions.list(transform, page).await.unwrap().0).await
 }
 
-fn check_conflict<T: std::fmt::Debug>(outcome: Result<T, StoreError>) {
+pub(super) fn check_conflict<T: std::fmt::Debug>(outcome: Result<T, StoreError>) {
     assert!(matches!(&outcome, Err(StoreError::Conflict(_))), "{outcome:?}");
 }
 
 pub(super) async fn run(stores: &Stores) {
-    run_alone(stores).await;
-    a_commit_ends_its_execution(stores).await;
-    a_commit_of_a_lost_execution_changes_nothing(stores).await;
-    racing_to_end(stores).await;
-}
-
-pub(super) async fn run_alone(stores: &Stores) {
     one_runs(stores).await;
     a_due_time_has_one(stores).await;
     an_id_and_a_start_are_taken_once(stores).await;
@@ -135,13 +61,13 @@ pub(super) async fn run_alone(stores: &Stores) {
 
 async fn one_runs(stores: &Stores) {
     let transform = TransformId::random();
-    let first = begin(stores, new(&transform, at(0))).await;
+    let first = begin(stores, new_execution(&transform, at(0))).await;
     assert_eq!(get(stores, &first).await, Some(first.clone()), "all of it comes back");
-    let second = new(&transform, at(1));
+    let second = new_execution(&transform, at(1));
     let running = Begun::AlreadyRunning(Box::new(first.clone()));
     assert_eq!(stores.executions.begin(second.clone()).await.unwrap(), running);
     assert_eq!(get(stores, &second).await, None);
-    begin(stores, new(&TransformId::random(), at(0))).await;
+    begin(stores, new_execution(&TransformId::random(), at(0))).await;
 
     // What renews its lease runs on; what has ended makes room.
     let renewed = ExecutionRecord { log: "1".to_owned(), ..first };
@@ -160,14 +86,14 @@ async fn one_runs(stores: &Stores) {
     check_conflict(stores.executions.put(again).await);
     assert_eq!(get(stores, &ended).await, Some(ended.clone()));
     // But what is told of it may change, and that ends nothing of another's.
-    let third = begin(stores, new(&transform, at(2))).await;
+    let third = begin(stores, new_execution(&transform, at(2))).await;
     let retold = ExecutionRecord { log: "shorter".to_owned(), ..ended };
     assert_eq!(stores.executions.put(retold.clone()).await.unwrap(), 4);
     let running = Begun::AlreadyRunning(Box::new(third.clone()));
-    assert_eq!(stores.executions.begin(new(&transform, at(3))).await.unwrap(), running);
+    assert_eq!(stores.executions.begin(new_execution(&transform, at(3))).await.unwrap(), running);
     // A copy brings what has ended, beside what runs.
-    begin(stores, failed(&new(&transform, at(-1)))).await;
-    assert_eq!(stores.executions.begin(new(&transform, at(3))).await.unwrap(), running);
+    begin(stores, failed(&new_execution(&transform, at(-1)))).await;
+    assert_eq!(stores.executions.begin(new_execution(&transform, at(3))).await.unwrap(), running);
     end(stores, &third).await;
 }
 
@@ -191,19 +117,21 @@ async fn a_due_time_has_one(stores: &Stores) {
     let next = end(stores, &next).await;
     // One that was refused left no due time behind, and those without one are as many as there are.
     let third = end(stores, &begin(stores, third).await).await;
-    let fourth = end(stores, &begin(stores, new(&transform, at(4))).await).await;
-    let fifth = end(stores, &begin(stores, new(&transform, at(5))).await).await;
+    let fourth = end(stores, &begin(stores, new_execution(&transform, at(4))).await).await;
+    let fifth = end(stores, &begin(stores, new_execution(&transform, at(5))).await).await;
     assert_eq!(list(stores, &transform).await, [fifth, fourth, third, next, ended]);
     begin(stores, due(&TransformId::random(), at(0), at(100), Reason::Due)).await;
 }
 
 async fn an_id_and_a_start_are_taken_once(stores: &Stores) {
     let transform = TransformId::random();
-    let first = end(stores, &begin(stores, new(&transform, at(0))).await).await;
-    let same_id = ExecutionRecord { id: first.id.clone(), ..new(&transform, at(1)) };
+    let first = end(stores, &begin(stores, new_execution(&transform, at(0))).await).await;
+    let same_id = ExecutionRecord { id: first.id.clone(), ..new_execution(&transform, at(1)) };
     check_conflict(stores.executions.begin(same_id).await);
     check_conflict(stores.executions.begin(due(&transform, at(0), at(9), Reason::Due)).await);
-    check_conflict(stores.executions.begin(ExecutionRecord { revision: 1, ..new(&transform, at(1)) }).await);
+    check_conflict(
+        stores.executions.begin(ExecutionRecord { revision: 1, ..new_execution(&transform, at(1)) }).await,
+    );
     assert_eq!(list(stores, &transform).await, [first]);
     // A microsecond is enough, and what was refused left nothing behind.
     let close = Timestamp::from_micros(at(0).micros() + 1);
@@ -212,18 +140,21 @@ async fn an_id_and_a_start_are_taken_once(stores: &Stores) {
 
 async fn an_old_revision_loses(stores: &Stores) {
     let transform = TransformId::random();
-    let first = begin(stores, new(&transform, at(0))).await;
+    let first = begin(stores, due(&transform, at(0), at(9), Reason::Backfill)).await;
     assert_eq!(stores.executions.put(first.clone()).await.unwrap(), 2);
     let taken = ExecutionRecord { revision: 2, ..first.clone() };
     check_conflict(stores.executions.put(failed(&first)).await);
     check_conflict(stores.executions.put(ExecutionRecord { revision: 0, ..first.clone() }).await);
     check_conflict(stores.executions.put(ExecutionRecord { revision: 3, ..first.clone() }).await);
-    check_conflict(stores.executions.put(ExecutionRecord { revision: 1, ..new(&transform, at(1)) }).await);
+    check_conflict(
+        stores.executions.put(ExecutionRecord { revision: 1, ..new_execution(&transform, at(1)) }).await,
+    );
     // What it is one of stays.
     check_conflict(stores.executions.put(ExecutionRecord { started_at: at(5), ..taken.clone() }).await);
     check_conflict(
         stores.executions.put(ExecutionRecord { scheduled_at: Some(at(5)), ..taken.clone() }).await,
     );
+    check_conflict(stores.executions.put(ExecutionRecord { scheduled_at: None, ..taken.clone() }).await);
     check_conflict(stores.executions.put(ExecutionRecord { reason: Reason::Due, ..taken.clone() }).await);
     let elsewhere = ExecutionRecord { transform_id: TransformId::random(), ..taken.clone() };
     check_conflict(stores.executions.put(elsewhere).await);
@@ -232,7 +163,7 @@ async fn an_old_revision_loses(stores: &Stores) {
     );
     assert_eq!(list(stores, &transform).await, [taken.clone()]);
     let running = Begun::AlreadyRunning(Box::new(taken.clone()));
-    assert_eq!(stores.executions.begin(new(&transform, at(1))).await.unwrap(), running);
+    assert_eq!(stores.executions.begin(new_execution(&transform, at(1))).await.unwrap(), running);
     end(stores, &taken).await;
 }
 
@@ -242,9 +173,9 @@ async fn lists(stores: &Stores) {
     for n in 0..7 {
         // Within one second: what is stored as seconds must still tell them apart, in their order.
         let started_at = Timestamp::from_micros(at(0).micros() + n * 100_000);
-        expected.insert(0, end(stores, &begin(stores, new(&transform, started_at)).await).await);
+        expected.insert(0, end(stores, &begin(stores, new_execution(&transform, started_at)).await).await);
     }
-    begin(stores, new(&TransformId::random(), at(0))).await;
+    begin(stores, new_execution(&TransformId::random(), at(0))).await;
     for limit in [1, 2, 3, 7, 8] {
         let found = walk(limit, async |page| {
             let (page, total) = stores.executions.list(&transform, page).await.unwrap();
@@ -264,7 +195,7 @@ async fn those_that_run_are_found(stores: &Stores) {
     let transforms: Vec<_> = (0..5).map(|_| TransformId::random()).collect();
     let mut made = Vec::new();
     for (n, transform) in (0..).zip(&transforms) {
-        made.push(begin(stores, new(transform, at(n / 2))).await);
+        made.push(begin(stores, new_execution(transform, at(n / 2))).await);
     }
     // What other checks left runs too.
     let running = async |limit| {
@@ -281,7 +212,7 @@ async fn those_that_run_are_found(stores: &Stores) {
     for ended in [4, 2] {
         end(stores, &made.remove(ended)).await;
     }
-    begin(stores, failed(&new(&transforms[4], at(9)))).await;
+    begin(stores, failed(&new_execution(&transforms[4], at(9)))).await;
     assert_eq!(running(2).await, made);
 }
 
@@ -289,7 +220,7 @@ async fn the_last_due_time(stores: &Stores) {
     let transform = TransformId::random();
     let last = async || stores.executions.last_due(&transform).await.unwrap();
     assert_eq!(last().await, None);
-    let by_hand = begin(stores, new(&transform, at(500))).await;
+    let by_hand = begin(stores, new_execution(&transform, at(500))).await;
     end(stores, &by_hand).await;
     assert_eq!(last().await, None);
     let first = begin(stores, due(&transform, at(501), at(100), Reason::Due)).await;
@@ -317,10 +248,10 @@ async fn trims(stores: &Stores) {
     let due_last = ended(due(&transform, at(1), at(200), Reason::Due)).await;
     let due_missed = ended(due(&transform, at(2), at(150), Reason::Due)).await;
     let backfill = ended(due(&transform, at(3), at(300), Reason::Backfill)).await;
-    let by_hand = ended(new(&transform, at(4))).await;
-    let newest = ended(new(&transform, at(5))).await;
-    let running = begin(stores, new(&transform, at(6))).await;
-    let other = ended(new(&TransformId::random(), at(0))).await;
+    let by_hand = ended(new_execution(&transform, at(4))).await;
+    let newest = ended(new_execution(&transform, at(5))).await;
+    let running = begin(stores, new_execution(&transform, at(6))).await;
+    let other = ended(new_execution(&TransformId::random(), at(0))).await;
     let check = async |expected: &[&ExecutionRecord]| {
         let expected: Vec<_> = expected.iter().map(|record| (*record).clone()).collect();
         assert_eq!(list(stores, &transform).await, expected);
@@ -349,7 +280,7 @@ async fn trims(stores: &Stores) {
 
     // Many at once.
     for n in 0..120 {
-        begin(stores, failed(&new(&transform, at(1_000 + n)))).await;
+        begin(stores, failed(&new_execution(&transform, at(1_000 + n)))).await;
     }
     assert_eq!(executions.trim(&transform, 2, at(1_000)).await.unwrap(), 121);
     let starts: Vec<_> = list(stores, &transform).await.iter().map(|found| found.started_at).collect();
@@ -357,111 +288,11 @@ async fn trims(stores: &Stores) {
 }
 
 async fn executions_outlive_their_transform(stores: &Stores) {
-    let transform = transforms::create(stores, transforms::new(&UserId::random(), "gone", at(0))).await;
-    let execution = begin(stores, new(&transform.id, at(0))).await;
+    let transform = transforms::create(stores, new_transform(&UserId::random(), "gone", at(0))).await;
+    let execution = begin(stores, new_execution(&transform.id, at(0))).await;
     stores.transforms.remove(&transform.id, 1).await.unwrap();
     let ended = end(stores, &execution).await;
     assert_eq!(list(stores, &transform.id).await, [ended]);
-}
-
-/// A commit of this change that ends an execution.
-fn ending(change: Change, record: &ExecutionRecord) -> Commit {
-    let success = ExecutionRecord { status: ExecutionStatus::Success, failure: None, ..failed(record) };
-    let told = audit(&DatasetId::random(), at(80));
-    Commit { id: CommitId::random(), change, audit: Some(told), execution: Some(success) }
-}
-
-/// A dataset that a transform made.
-fn made_by(execution: &ExecutionRecord, name: &str) -> DatasetRecord {
-    let mut record = dataset(&execution.user_id, name, at(0));
-    record.source.kind = "transform".to_owned();
-    record.source.made_by = Some(MadeBy {
-        transform_id: execution.transform_id.clone(),
-        execution_id: execution.id.clone(),
-        inputs: execution.inputs.clone(),
-    });
-    record
-}
-
-async fn a_commit_ends_its_execution(stores: &Stores) {
-    let transform = TransformId::random();
-    let execution = begin(stores, new(&transform, at(0))).await;
-    let output = made_by(&execution, "made by a transform");
-    let commit = ending(Change::Create(output.clone()), &execution);
-    let expected = ExecutionRecord { revision: 2, ..commit.execution.clone().unwrap() };
-    stores.datasets.commit(commit).await.unwrap();
-    assert_eq!(get(stores, &execution).await, Some(expected));
-    let output = DatasetRecord { revision: 1, ..output };
-    assert_eq!(stored(stores, &output.id).await, Some(output.clone()), "who made it comes back");
-
-    let execution = begin(stores, new(&transform, at(1))).await;
-    let next = DatasetRecord { source: made_by(&execution, "").source, ..next_version(&output) };
-    let commit = ending(Change::Publish(next.clone()), &execution);
-    let expected = ExecutionRecord { revision: 2, ..commit.execution.clone().unwrap() };
-    stores.datasets.commit(commit).await.unwrap();
-    assert_eq!(get(stores, &execution).await, Some(expected));
-    let output = DatasetRecord { revision: 2, ..next };
-    assert_eq!(stored(stores, &output.id).await, Some(output.clone()));
-
-    // Every kind of change can end one.
-    for (n, change) in (2..).zip([
-        Change::Update(DatasetRecord { description: "told".to_owned(), ..output.clone() }),
-        Change::Expire { id: output.id.clone(), number: 1, at: at(90) },
-        Change::Delete { id: output.id.clone(), revision: 3, at: at(91) },
-    ]) {
-        let execution = begin(stores, new(&transform, at(n))).await;
-        stores.datasets.commit(ending(change, &execution)).await.unwrap();
-        assert_eq!(get(stores, &execution).await.unwrap().status, ExecutionStatus::Success);
-    }
-}
-
-async fn a_commit_of_a_lost_execution_changes_nothing(stores: &Stores) {
-    let transform = TransformId::random();
-    let execution = begin(stores, new(&transform, at(0))).await;
-    let output = create(stores, made_by(&execution, "lost")).await;
-    // Another process has taken it over, and runs it.
-    let taken = ExecutionRecord {
-        revision: stores.executions.put(execution.clone()).await.unwrap(),
-        ..execution.clone()
-    };
-    let refused = async |execution: &ExecutionRecord| {
-        for change in [
-            Change::Publish(next_version(&output)),
-            Change::Create(made_by(execution, "lost and new")),
-            Change::Update(DatasetRecord { description: "told".to_owned(), ..output.clone() }),
-            Change::Delete { id: output.id.clone(), revision: 1, at: at(90) },
-        ] {
-            let commit = ending(change.clone(), execution);
-            let (id, told) = (commit.id.clone(), commit.audit.clone().unwrap().id);
-            let outcome = stores.datasets.commit(commit).await;
-            let named =
-                outcome.as_ref().is_err_and(|error| error.to_string().contains(execution.id.as_str()));
-            assert!(named, "{change:?}: {outcome:?}");
-            check_conflict(outcome);
-            assert!(!stores.datasets.committed(&id).await.unwrap());
-            assert_eq!(stored(stores, &output.id).await, Some(output.clone()));
-            if let Change::Create(record) = change {
-                assert_eq!(stored(stores, &record.id).await, None);
-            }
-            let log = walk(100, async |page| stores.audit.list(page).await.unwrap()).await;
-            assert!(log.iter().all(|entry| entry.id != told), "what did not happen is not told");
-        }
-        let versions = walk(10, async |page| stores.datasets.versions(&output.id, page).await.unwrap());
-        assert_eq!(versions.await, [output.current.clone()]);
-    };
-    refused(&execution).await;
-    assert_eq!(get(stores, &execution).await, Some(taken.clone()));
-    // Or has told that it failed.
-    let ended = end(stores, &taken).await;
-    refused(&taken).await;
-    assert_eq!(get(stores, &execution).await, Some(ended));
-    refused(&ExecutionRecord { revision: 1, ..new(&transform, at(1)) }).await;
-
-    // And the other way round: what the dataset refuses does not end the execution.
-    let execution = begin(stores, new(&transform, at(2))).await;
-    let stale = DatasetRecord { revision: 7, ..next_version(&output) };
-    check_conflict(stores.datasets.commit(ending(Change::Publish(stale), &execution)).await);
-    assert_eq!(get(stores, &execution).await, Some(execution));
 }
 
 /// Begins all of them at the same time, and says how each came out.
@@ -489,7 +320,7 @@ fn winner(outcomes: &[(ExecutionRecord, Begun)]) -> ExecutionRecord {
 async fn racing_to_begin(stores: &Stores) {
     let transform = TransformId::random();
     let starts = (0..).take(N_TASKS).map(at);
-    let outcomes = race(stores, starts.map(|start| new(&transform, start)).collect()).await;
+    let outcomes = race(stores, starts.map(|start| new_execution(&transform, start)).collect()).await;
     let winner = winner(&outcomes);
     for (_, begun) in outcomes.into_iter().filter(|(record, _)| record.id != winner.id) {
         assert_eq!(begun, Begun::AlreadyRunning(Box::new(winner.clone())));
@@ -505,34 +336,4 @@ async fn racing_for_a_due_time(stores: &Stores) {
     let winner = winner(&outcomes);
     assert_eq!(outcomes.iter().filter(|(_, begun)| *begun == Begun::AlreadyDone).count(), N_TASKS - 1);
     assert_eq!(list(stores, &transform).await, [winner]);
-}
-
-async fn racing_to_end(stores: &Stores) {
-    let transform = TransformId::random();
-    let record = begin(stores, new(&transform, at(0))).await;
-    let output = create(stores, made_by(&record, "raced by executions")).await;
-    // Half of them publish what was made, and half have given the execution up.
-    let tasks: Vec<_> = (0..N_TASKS)
-        .map(|n| {
-            let (stores, record, output) = (stores.clone(), record.clone(), output.clone());
-            tasks::spawn(async move {
-                if n % 2 == 0 {
-                    stores.datasets.commit(ending(Change::Publish(next_version(&output)), &record)).await
-                } else {
-                    stores.executions.put(failed(&record)).await.map(drop)
-                }
-            })
-        })
-        .collect();
-    let mut n_winners = 0;
-    for task in tasks {
-        match task.await.unwrap() {
-            Ok(()) => n_winners += 1,
-            Err(error) => assert!(matches!(error, StoreError::Conflict(_)), "{error:?}"),
-        }
-    }
-    assert_eq!(n_winners, 1);
-    let now = get(stores, &record).await.unwrap();
-    let published = stored(stores, &output.id).await.unwrap().current.number == 2;
-    assert_eq!((now.revision, now.status == ExecutionStatus::Success), (2, published));
 }

@@ -11,16 +11,20 @@ use crate::ids::{CommitId, DatasetId, LogId, UserId, random_digits};
 
 mod audit;
 mod datasets;
+mod endings;
 mod executions;
 mod expired;
 mod keys;
 mod macros;
 mod queries;
 mod races;
+mod samples;
 mod tokens;
 mod transforms;
 mod users;
 mod versions;
+
+pub(super) use samples::{new_execution, new_transform};
 
 /// Runs all of it. The store is empty before, and full of leftovers after.
 pub(super) async fn run(stores: &Stores) {
@@ -33,19 +37,16 @@ pub(super) async fn run(stores: &Stores) {
     expired::run(stores).await;
     audit::run(stores).await;
     queries::run(stores).await;
+    transforms::run(stores).await;
+    executions::run(stores).await;
+    endings::run(stores).await;
     races::run(stores).await;
 }
 
-/// Transforms and their executions.
-pub(super) async fn run_transforms(stores: &Stores) {
-    transforms::run(stores).await;
-    executions::run(stores).await;
-}
-
-/// The same without commits that end an execution, for a store that keeps nothing else.
+/// Transforms and executions without commits that end one, for a store that keeps nothing else.
 pub(super) async fn run_transforms_alone(stores: &Stores) {
     transforms::run(stores).await;
-    executions::run_alone(stores).await;
+    executions::run(stores).await;
 }
 
 /// A moment, `seconds` after a fixed one.

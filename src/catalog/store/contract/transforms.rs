@@ -1,72 +1,13 @@
 //! `TransformStore`.
 
-use serde_json::json;
-
+use super::samples::{input, new_transform};
 use super::{at, walk};
 use crate::catalog::store::{Owner, PageRequest, StoreError, Stores};
-use crate::catalog::transform::{
-    Check, FrameKind, Language, Missed, Retries, Schedule, TransformInput, TransformRecord,
-    TransformSettings, WriteMode,
-};
-use crate::clock::Timestamp;
+use crate::catalog::transform::{Language, Schedule, TransformInput, TransformRecord, TransformSettings};
 use crate::ids::{DatasetId, TransformId, UserId};
 use crate::tasks;
 
 const N_TASKS: usize = 16;
-
-fn input(dataset: &DatasetId) -> TransformInput {
-    TransformInput { dataset_id: dataset.clone(), alias: None, columns: None, filter: None }
-}
-
-/// One with something in every field.
-pub(super) fn new(owner: &UserId, name: &str, created_at: Timestamp) -> TransformRecord {
-    let whole = TransformInput {
-        dataset_id: DatasetId::random(),
-        alias: Some("売上".to_owned()),
-        columns: Some(vec!["日付".to_owned(), "a \"b\"".to_owned()]),
-        filter: Some("日付 >= DATE '2024-01-01' -- 🙂\n".to_owned()),
-    };
-    let checks = vec![
-        Check::Unique { columns: vec!["id".to_owned()] },
-        Check::Range { column: "n".to_owned(), min: Some(json!(9_007_199_254_740_993_u64)), max: None },
-        Check::RowCountChange { max_decrease: Some(0.1), max_increase: None },
-        Check::Schema,
-    ];
-    TransformRecord {
-        id: TransformId::random(),
-        name: name.to_owned(),
-        description: "é 🙂 \u{202e}".to_owned(),
-        owner_id: owner.clone(),
-        language: Language::Python,
-        code: "def transform(inputs, params):\n    return inputs['売上']\n".to_owned(),
-        inputs: vec![whole, input(&DatasetId::random())],
-        params: json!({ "limit": u64::MAX, "rate": 0.1, "nested": [{ "a": null }] }),
-        schedule: Schedule {
-            cron: Some("*/5 9-17 * * 1-5".to_owned()),
-            time_zone: "Asia/Tokyo".to_owned(),
-            enabled: true,
-            on_input_change: false,
-            missed: Missed::All,
-            since: at(3),
-        },
-        settings: TransformSettings {
-            frames: FrameKind::Polars,
-            params_schema: Some(json!({ "type": "object" })),
-            output_name: Some("集計".to_owned()),
-            partition_column: Some("日付".to_owned()),
-            sort_column: None,
-            write: WriteMode::Merge { high_water: "at".to_owned(), keys: vec!["id".to_owned()] },
-            checks,
-            retries: Retries { max: 0, backoff_s: 1 },
-            timeout_s: Some(300),
-            memory_mb: None,
-        },
-        output_dataset_id: DatasetId::random(),
-        created_at,
-        updated_at: at(2),
-        revision: 0,
-    }
-}
 
 pub(super) async fn create(stores: &Stores, record: TransformRecord) -> TransformRecord {
     assert_eq!(stores.transforms.put(record.clone()).await.unwrap(), 1);
@@ -98,14 +39,14 @@ fn ids(records: &[TransformRecord]) -> Vec<TransformId> {
 
 async fn ids_are_looked_up(stores: &Stores) {
     let owner = UserId::random();
-    let first = create(stores, new(&owner, "looked up", at(0))).await;
+    let first = create(stores, new_transform(&owner, "looked up", at(0))).await;
     // Two may have one name: datasets are what statements name.
     let plain = TransformRecord {
         language: Language::Sql,
         inputs: vec![input(&DatasetId::random())],
         schedule: Schedule::none(at(1)),
         settings: TransformSettings::default(),
-        ..new(&owner, "looked up", at(1))
+        ..new_transform(&owner, "looked up", at(1))
     };
     let second = create(stores, plain).await;
     assert_eq!(stored(stores, &first.id).await, Some(first.clone()), "all of it comes back");
@@ -118,13 +59,13 @@ async fn ids_are_looked_up(stores: &Stores) {
 
 async fn of_two_writers_one_wins(stores: &Stores) {
     let transforms = &stores.transforms;
-    let record = create(stores, new(&UserId::random(), "raced", at(0))).await;
+    let record = create(stores, new_transform(&UserId::random(), "raced", at(0))).await;
     let first = TransformRecord { code: "1".to_owned(), ..record.clone() };
     assert_eq!(transforms.put(first.clone()).await.unwrap(), 2);
     let late = TransformRecord { inputs: vec![input(&DatasetId::random())], ..record.clone() };
     check_conflict(transforms.put(late.clone()).await.map(drop));
     check_conflict(transforms.put(TransformRecord { revision: 0, ..late.clone() }).await.map(drop));
-    let unknown = TransformRecord { revision: 1, ..new(&record.owner_id, "unknown", at(0)) };
+    let unknown = TransformRecord { revision: 1, ..new_transform(&record.owner_id, "unknown", at(0)) };
     check_conflict(transforms.put(unknown.clone()).await.map(drop));
     check_conflict(transforms.remove(&record.id, 1).await);
     check_conflict(transforms.remove(&unknown.id, 1).await);
@@ -143,9 +84,9 @@ async fn lists(stores: &Stores) {
     let mut made = Vec::new();
     for n in 0..7 {
         // Pairs share a moment: the order among them is the store's, but it must be one.
-        made.push(create(stores, new(&ana, &format!("list {n}"), at(n / 2))).await);
+        made.push(create(stores, new_transform(&ana, &format!("list {n}"), at(n / 2))).await);
     }
-    let another = create(stores, new(&bo, "list of another", at(9))).await;
+    let another = create(stores, new_transform(&bo, "list of another", at(9))).await;
     let list = async |owner: &UserId, limit| {
         walk(limit, async |page| {
             let (page, total) = stores.transforms.list(&Owner::User(owner.clone()), page).await.unwrap();
@@ -180,9 +121,9 @@ async fn readers_follow_the_inputs(stores: &Stores) {
     let owner = UserId::random();
     let alias = TransformInput { alias: Some("again".to_owned()), ..input(&one) };
     let inputs = vec![input(&one), alias, input(&two)];
-    let first = create(stores, TransformRecord { inputs, ..new(&owner, "both", at(0)) }).await;
+    let first = create(stores, TransformRecord { inputs, ..new_transform(&owner, "both", at(0)) }).await;
     let inputs = vec![input(&two)];
-    let second = create(stores, TransformRecord { inputs, ..new(&owner, "one", at(0)) }).await;
+    let second = create(stores, TransformRecord { inputs, ..new_transform(&owner, "one", at(0)) }).await;
     assert_eq!(transforms.readers(&one).await.unwrap(), [first.clone()], "all of it, and once");
     assert_eq!(readers(&two).await, ids(&[first.clone(), second.clone()]));
     assert_eq!(readers(&three).await, []);
@@ -204,7 +145,8 @@ async fn readers_follow_the_inputs(stores: &Stores) {
     let mut expected = vec![second];
     for n in 0..120 {
         let inputs = vec![input(&two)];
-        expected.push(create(stores, TransformRecord { inputs, ..new(&owner, "many", at(n)) }).await);
+        expected
+            .push(create(stores, TransformRecord { inputs, ..new_transform(&owner, "many", at(n)) }).await);
     }
     assert_eq!(readers(&two).await, ids(&expected));
 }
@@ -217,8 +159,8 @@ async fn schedules_that_are_live_are_found(stores: &Stores) {
         let found = walk(limit, async |page| transforms.scheduled(page).await.unwrap()).await;
         found.into_iter().filter(|found| found.owner_id == owner).collect::<Vec<_>>()
     };
-    let with = |schedule| TransformRecord { schedule, ..new(&owner, "scheduled", at(0)) };
-    let cron = new(&owner, "cron", at(0)).schedule;
+    let with = |schedule| TransformRecord { schedule, ..new_transform(&owner, "scheduled", at(0)) };
+    let cron = new_transform(&owner, "cron", at(0)).schedule;
     let on_change = Schedule { on_input_change: true, enabled: true, ..Schedule::none(at(0)) };
     let by_cron = create(stores, with(cron.clone())).await;
     let by_change = create(stores, with(on_change)).await;
@@ -240,7 +182,7 @@ async fn schedules_that_are_live_are_found(stores: &Stores) {
 }
 
 async fn racing_writers(stores: &Stores) {
-    let record = create(stores, new(&UserId::random(), "raced by many", at(0))).await;
+    let record = create(stores, new_transform(&UserId::random(), "raced by many", at(0))).await;
     let datasets: Vec<_> = (0..N_TASKS).map(|_| DatasetId::random()).collect();
     let tasks: Vec<_> = datasets
         .iter()

@@ -1,4 +1,5 @@
-//! Commits: a change, its record in the audit log and its commit id, in one transaction.
+//! Commits: a change, the execution that ends with it, its record in the audit log and its commit id, in one
+//! transaction.
 
 use super::condition::Condition;
 use super::dataset_item::{dataset_key, read, write, write_version};
@@ -7,7 +8,7 @@ use super::expired::{self, version_key};
 use super::item::{Fields, Item, number, text};
 use super::schema::{AUDIT, COMMITS, DATASETS, EXPIRED, VERSIONS};
 use super::transaction::{NotDone, Transaction, Unless};
-use super::{DynamoStore, audit};
+use super::{DynamoStore, audit, executions};
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, VersionRecord};
 use crate::catalog::store::{Change, Commit, Owner, StoreError};
@@ -41,9 +42,6 @@ impl Before {
 impl DynamoStore {
     /// Makes the change, all of it or nothing.
     pub(super) async fn apply(&self, commit: Commit) -> Result<(), StoreError> {
-        if commit.execution.is_some() {
-            return Err(super::transforms::not_yet());
-        }
         match &commit.change {
             Change::Create(record) => self.create(&commit, record).await,
             Change::Publish(record) => self.replace(&commit, record, true).await,
@@ -188,6 +186,9 @@ fn add_version(writes: &mut Transaction<'_>, version: &VersionRecord) -> Result<
 }
 
 fn end(writes: &mut Transaction<'_>, commit: &Commit) -> Result<(), StoreError> {
+    if let Some(record) = &commit.execution {
+        executions::replace(writes, record, true)?;
+    }
     if let Some(record) = &commit.audit {
         writes.put(&AUDIT, audit::write(record)?, format!("audit record `{}`", record.id))?;
     }

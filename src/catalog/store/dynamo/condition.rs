@@ -36,6 +36,14 @@ impl Condition {
         self.term(attribute, |name| format!("{name} {operator} {holder}"))
     }
 
+    /// And the stored attribute is this, or is not there.
+    pub(super) fn and_same(self, attribute: &str, value: Option<AttributeValue>) -> Self {
+        match value {
+            Some(value) => self.and(attribute, "=", value),
+            None => self.term(attribute, |name| format!("attribute_not_exists({name})")),
+        }
+    }
+
     /// Either.
     pub(super) fn or(mut self, attribute: &str, operator: &str, value: AttributeValue) -> Self {
         self.expression = format!("({}) OR ", self.expression);

@@ -25,7 +25,7 @@ pub(super) fn dataset_key(id: &DatasetId) -> Attributes {
 
 pub(super) fn write(record: &DatasetRecord) -> Result<Item, StoreError> {
     let id = record.id.as_str();
-    let item = Item::new()
+    let mut item = Item::new()
         .text(DATASETS.key.name, partition(id))
         .text("SK", METADATA)
         .text("datasetId", id)
@@ -50,6 +50,9 @@ pub(super) fn write(record: &DatasetRecord) -> Result<Item, StoreError> {
         .number("revision", record.revision)
         .text(DIRECTORY.name, DIRECTORY_OF_ALL)
         .text(AGE.name, age(record.created_at, id));
+    if let Some(made_by) = &record.source.made_by {
+        item = item.json("madeBy", made_by)?;
+    }
     Ok(item)
 }
 
@@ -66,7 +69,7 @@ pub(super) fn read(item: &Attributes) -> Result<DatasetRecord, StoreError> {
             kind: item.text_or_empty("sourceType"),
             file_name: item.text_or_empty("sourceFileName"),
             path: item.optional_text("sourcePath"),
-            made_by: None,
+            made_by: item.json_or("madeBy", None)?,
         },
         partition_column: item.optional_text("partitionColumn"),
         sort_column: item.optional_text("sortColumn"),

@@ -56,12 +56,29 @@ impl Item {
         self.set(name, number(value))
     }
 
+    pub(super) fn optional_number(self, name: &str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.number(name, value),
+            None => self,
+        }
+    }
+
     pub(super) fn flag(self, name: &str, value: bool) -> Self {
         self.set(name, AttributeValue::Bool(value))
     }
 
     pub(super) fn time(self, name: &str, value: Timestamp) -> Self {
         self.number(name, value.seconds()).number(&format!("{name}Micros"), value.micros())
+    }
+
+    /// A time as [`exact`] writes it.
+    pub(super) fn exact_time(self, name: &str, value: Timestamp) -> Self {
+        self.number(name, exact(value))
+    }
+
+    /// Texts as a list of DynamoDB's own, for those who read it with no program of ours.
+    pub(super) fn texts<'a>(self, name: &str, values: impl IntoIterator<Item = &'a str>) -> Self {
+        self.set(name, AttributeValue::L(values.into_iter().map(text).collect()))
     }
 
     pub(super) fn map(self, name: &str, value: Self) -> Self {
@@ -117,6 +134,22 @@ pub(super) fn key(name: &str, value: impl Into<String>) -> Attributes {
     HashMap::from([(name.to_owned(), text(value))])
 }
 
+/// A time as one number, whose fraction are its microseconds: for a key, which has to be one of its own.
+pub(super) fn exact(time: Timestamp) -> String {
+    let (sign, micros) = (if time.micros() < 0 { "-" } else { "" }, time.micros().unsigned_abs());
+    let digits = format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+    // As DynamoDB gives it back.
+    digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn exactly(digits: &str) -> Option<Timestamp> {
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    // What others write may be finer.
+    let fraction = &fraction[..fraction.len().min(6)];
+    let micros = format!("{whole}{fraction:0<6}").parse().ok()?;
+    Some(Timestamp::from_micros(micros))
+}
+
 /// Sorts as text like (`time`, `rest`) does: the sort keys of our own indexes.
 pub(super) fn age(time: Timestamp, rest: &str) -> String {
     format!("{}#{rest}", moment(time))
@@ -133,6 +166,7 @@ fn bytes_of(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
         AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::L(list) => 3 + list.iter().map(|value| 1 + bytes_of(value)).sum::<usize>(),
         AttributeValue::M(map) => {
             3 + map.iter().map(|(name, value)| 1 + name.len() + bytes_of(value)).sum::<usize>()
         }
@@ -189,6 +223,10 @@ impl<'a> Fields<'a> {
         if self.attributes.contains_key(name) { self.number(name) } else { Ok(default) }
     }
 
+    pub(super) fn optional_number<T: FromStr>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        if self.attributes.contains_key(name) { self.number(name).map(Some) } else { Ok(None) }
+    }
+
     pub(super) fn flag(&self, name: &str) -> bool {
         matches!(self.attributes.get(name), Some(AttributeValue::Bool(true)))
     }
@@ -204,6 +242,15 @@ impl<'a> Fields<'a> {
         // Whoever sets the seconds by hand means it.
         let agrees = micros.filter(|micros| micros.seconds() == seconds);
         Ok(agrees.unwrap_or_else(|| Timestamp::from_micros(seconds.saturating_mul(1_000_000))))
+    }
+
+    /// A time as [`exact`] writes it.
+    pub(super) fn exact_time(&self, name: &str) -> Result<Timestamp, StoreError> {
+        let time = match self.attributes.get(name) {
+            Some(AttributeValue::N(digits)) => exactly(digits),
+            _ => None,
+        };
+        time.ok_or_else(|| self.wrong(name, "Unix seconds"))
     }
 
     pub(super) fn optional_time(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
@@ -270,6 +317,29 @@ mod tests {
             assert!(moment(time) < age(time, "") && last < moment(time), "{micros}");
             last = age(time, "~");
         }
+    }
+
+    #[test]
+    fn one_number_can_be_a_whole_time() {
+        check(0, "0");
+        check(1_700_000_000_000_000, "1700000000");
+        check(1_700_000_000_120_000, "1700000000.12");
+        check(1_700_000_000_000_001, "1700000000.000001");
+        check(-1, "-0.000001");
+        check(-2_500_000, "-2.5");
+        check(i64::MIN, "-9223372036854.775808");
+
+        #[track_caller]
+        fn check(micros: i64, digits: &str) {
+            let item = Item::new().exact_time("at", Timestamp::from_micros(micros)).0;
+            assert_eq!(item["at"], number(digits));
+            assert_eq!(Fields::of("test", &item).exact_time("at").unwrap(), Timestamp::from_micros(micros));
+        }
+
+        let finer = Item::new().number("at", "1.1234567").0;
+        assert_eq!(Fields::of("test", &finer).exact_time("at").unwrap(), Timestamp::from_micros(1_123_456));
+        let none = Item::new().number("at", "1.x").0;
+        Fields::of("test", &none).exact_time("at").unwrap_err();
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod counted;
 mod dataset_item;
 mod datasets;
 mod error;
+mod execution_item;
 mod executions;
 mod expired;
 mod history;

@@ -81,7 +81,9 @@ impl<'a> Query<'a> {
         let foreign = || StoreError::Corrupt(format!("`{cursor}` is no cursor of this index"));
         let sort = cursor.strip_prefix(self.place()).and_then(|rest| rest.strip_prefix('|'));
         let sort = sort.ok_or_else(foreign)?.to_owned();
-        if self.sort.kind == Kind::Number && sort.parse::<u64>().is_err() {
+        let is_number =
+            |sort: &str| !sort.is_empty() && sort.bytes().all(|b| b.is_ascii_digit() || b"-.".contains(&b));
+        if self.sort.kind == Kind::Number && !is_number(&sort) {
             return Err(foreign());
         }
         Ok(if self.descending { self.before(sort) } else { self.after(&sort) })

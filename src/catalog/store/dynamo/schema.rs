@@ -125,6 +125,35 @@ pub(super) const QUERIES_BY_AGE: Index = index("QueriesByAge", DIRECTORY, Some(A
 pub(super) const QUERIES_BY_USER: Index = index("QueriesByUser", text("userId"), Some(AGE));
 pub(super) const QUERIES: Table = table("queries", text("queryId"), &[QUERIES_BY_AGE, QUERIES_BY_USER]);
 
+pub(super) const TRANSFORMS_BY_AGE: Index = index("TransformsByAge", DIRECTORY, Some(AGE));
+pub(super) const TRANSFORMS_BY_OWNER_AGE: Index = index("TransformsByOwnerAge", text("ownerId"), Some(AGE));
+/// Those whose schedule is live; only they have the attribute.
+pub(super) const TRANSFORMS_LIVE: Index = index("LiveTransforms", text("liveSchedule"), Some(AGE));
+pub(super) const TRANSFORMS: Table = table(
+    "transforms",
+    text("transformId"),
+    &[
+        index("TransformsByOwner", text("ownerId"), CREATED_AT),
+        TRANSFORMS_BY_AGE,
+        TRANSFORMS_BY_OWNER_AGE,
+        TRANSFORMS_LIVE,
+    ],
+);
+
+/// Who reads a dataset: an index could be behind when the dataset is deleted, a table is not.
+pub(super) const TRANSFORM_INPUTS: Table =
+    Table { sort: Some(text("transformId")), ..table("transform_inputs", text("datasetId"), &[]) };
+
+/// Those that run; only they have the attribute.
+pub(super) const EXECUTIONS_RUNNING: Index = index("RunningExecutions", text("runningNow"), Some(AGE));
+/// Those that the clock asked for; only they have the attribute.
+pub(super) const EXECUTIONS_BY_DUE_TIME: Index =
+    index("ExecutionsByDueTime", text("transformId"), Some(number("dueAt")));
+pub(super) const EXECUTIONS: Table = Table {
+    sort: Some(number("startedAt")),
+    ..table("transform_executions", text("transformId"), &[EXECUTIONS_RUNNING, EXECUTIONS_BY_DUE_TIME])
+};
+
 const CREATED_AT: Option<Key> = Some(number("createdAt"));
 
 const CARDS: Table = not_yet("cards", text("cardId"), &[index("CardsByOwner", text("ownerId"), CREATED_AT)]);
@@ -143,10 +172,6 @@ const FILTER_VIEWS: Table = not_yet(
     text("filterViewId"),
     &[index("FilterViewsByDashboard", text("dashboardId"), CREATED_AT)],
 );
-const TRANSFORMS: Table =
-    not_yet("transforms", text("transformId"), &[index("TransformsByOwner", text("ownerId"), CREATED_AT)]);
-const EXECUTIONS: Table =
-    Table { sort: Some(number("startedAt")), ..not_yet("transform_executions", text("transformId"), &[]) };
 const GROUPS: Table = not_yet("groups", text("groupId"), &[index("GroupsByName", text("name"), None)]);
 const MEMBERS: Table = Table {
     sort: Some(text("userId")),
@@ -175,6 +200,7 @@ pub(super) const TABLES: &[&Table] = &[
     &COUNTERS,
     &MACROS,
     &QUERIES,
+    &TRANSFORM_INPUTS,
 ];
 
 impl Table {

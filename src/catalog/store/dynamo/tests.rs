@@ -3,18 +3,24 @@
 
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+
 use super::condition::Condition;
 use super::dataset_item::dataset_key;
 use super::item::{Attributes, number, text};
-use super::schema::{DATASETS, EXPIRED, USERS, VERSIONS};
+use super::schema::{DATASETS, EXECUTIONS, EXPIRED, TRANSFORMS, USERS, VERSIONS};
 use super::transaction::{NotDone, Transaction, Unless};
 use super::{DynamoSettings, DynamoStore, item::Item};
 use crate::auth::Role;
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, Source, UserRecord, VersionKind, VersionRecord};
-use crate::catalog::store::{Change, Commit, Cursor, Owner, PageRequest, StoreError, Stores, contract};
+use crate::catalog::store::{
+    Begun, Change, Commit, Cursor, Owner, PageRequest, StoreError, Stores, contract,
+};
+use crate::catalog::transform::{ExecutionRecord, ExecutionStatus, Reason, TransformInput};
 use crate::clock::Timestamp;
-use crate::ids::{CommitId, DatasetId, UserId, random_digits};
+use crate::ids::{CommitId, DatasetId, TransformId, UserId, random_digits};
+use crate::limits::TRANSFORM_INPUTS_MAX;
 use crate::tasks;
 
 /// A store with new tables; `None` where nobody has started a server.
@@ -116,6 +122,149 @@ async fn a_dataset_has_the_key_and_the_attributes_of_the_contract() {
     assert_eq!(item["createdAt"], number(1_700_000_000));
     assert_eq!((&item["rowCount"], &item["currentNumber"]), (&number(1), &number(2)));
     assert_eq!(item["s3Path"], text(format!("datasets/{}/", record.id)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transform_has_the_key_and_the_attributes_of_the_contract() {
+    let Some(store) = store().await else { return };
+    let record = contract::new_transform(&UserId::random(), "集計", at(0));
+    store.stores().transforms.put(record.clone()).await.unwrap();
+    let call = store.client.get_item().table_name("bi_transforms");
+    let item = call.key("transformId", text(record.id.as_str())).send().await.unwrap().item.unwrap();
+    for (name, value) in [
+        ("name", "集計"),
+        ("ownerId", record.owner_id.as_str()),
+        ("code", &record.code),
+        ("scheduleCron", "*/5 9-17 * * 1-5"),
+    ] {
+        assert_eq!(item[name], text(value), "{name}");
+    }
+    assert_eq!(item["scheduleEnabled"], AttributeValue::Bool(true));
+    assert_eq!((&item["createdAt"], &item["updatedAt"]), (&number(1_700_000_000), &number(1_700_000_002)));
+    let mut inputs: Vec<_> = record.input_ids().map(|id| text(id.as_str())).collect();
+    inputs.sort_by_key(|input| input.as_s().cloned().ok());
+    assert_eq!(item["inputDatasetIds"], AttributeValue::L(inputs));
+
+    // Whoever turns the schedule off by hand means it.
+    let scheduled = async || store.stores().transforms.scheduled(PageRequest::first(10)).await.unwrap().items;
+    assert_eq!(scheduled().await.len(), 1);
+    let mut item = item;
+    item.insert("scheduleEnabled".to_owned(), AttributeValue::Bool(false));
+    store.put_all(&TRANSFORMS, vec![item]).await.unwrap();
+    assert_eq!(scheduled().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execution_has_the_key_and_the_attributes_of_the_contract() {
+    let Some(store) = store().await else { return };
+    let executions = store.stores().executions;
+    let start = Timestamp::from_micros(at(0).micros() + 250_000);
+    let record = ExecutionRecord {
+        reason: Reason::Due,
+        scheduled_at: Some(at(0)),
+        ..contract::new_execution(&TransformId::random(), start)
+    };
+    executions.begin(record.clone()).await.unwrap();
+    let output = DatasetId::random();
+    let ended = ExecutionRecord {
+        status: ExecutionStatus::Success,
+        finished_at: Some(Timestamp::from_micros(start.micros() + 1_500_999)),
+        output_row_count: Some(7),
+        output_dataset_id: Some(output.clone()),
+        revision: 1,
+        ..record.clone()
+    };
+    executions.put(ended).await.unwrap();
+    let call = store.client.get_item().table_name("bi_transform_executions");
+    let call = call.key("transformId", text(record.transform_id.as_str()));
+    let item = call.key("startedAt", number("1700000000.25")).send().await.unwrap().item.unwrap();
+    for (name, value) in [
+        ("executionId", text(record.id.as_str())),
+        ("status", text("success")),
+        ("startedAt", number("1700000000.25")),
+        ("finishedAt", number(1_700_000_001)),
+        ("durationMs", number(1500)),
+        ("outputRowCount", number(7)),
+        ("outputDatasetId", text(output.as_str())),
+        ("triggeredBy", text("manual")),
+        ("scheduledAt", number(1_700_000_000)),
+    ] {
+        assert_eq!(item[name], value, "{name}");
+    }
+    assert!(!item.contains_key("runningNow") && !item.contains_key("error"), "{item:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transform_changes_all_its_inputs_at_once() {
+    let Some(store) = store().await else { return };
+    let transforms = store.stores().transforms;
+    let inputs = |count: usize| -> Vec<TransformInput> {
+        let new =
+            |_| TransformInput { dataset_id: DatasetId::random(), alias: None, columns: None, filter: None };
+        (0..count).map(new).collect()
+    };
+    let mut record = contract::new_transform(&UserId::random(), "wide", at(0));
+    record.inputs = inputs(TRANSFORM_INPUTS_MAX);
+    record.revision = transforms.put(record.clone()).await.unwrap();
+    let before = std::mem::replace(&mut record.inputs, inputs(TRANSFORM_INPUTS_MAX));
+    record.owner_id = UserId::random();
+    record.revision = transforms.put(record.clone()).await.unwrap();
+    for (inputs, count) in [(&before, 0), (&record.inputs, 1)] {
+        for input in inputs {
+            assert_eq!(transforms.readers(&input.dataset_id).await.unwrap().len(), count);
+        }
+    }
+    record.inputs = inputs(TRANSFORM_INPUTS_MAX * 2);
+    let error = transforms.put(record.clone()).await.unwrap_err();
+    assert!(matches!(&error, StoreError::TooLarge(what) if what.contains(record.id.as_str())), "{error:?}");
+    assert_eq!(transforms.readers(&record.inputs[0].dataset_id).await.unwrap(), []);
+}
+
+/// A log that is told again and again is stored compressed; one that is too large all the same is refused by name, and
+/// the execution stays as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_execution_keeps_its_log_as_far_as_it_fits() {
+    let Some(store) = store().await else { return };
+    let executions = store.stores().executions;
+    let mut record = contract::new_execution(&TransformId::random(), at(0));
+    assert_eq!(executions.begin(record.clone()).await.unwrap(), Begun::Yes);
+    record.revision = 1;
+    record.log = (0..50_000).map(|n| format!("row {n} of 50000\n")).collect();
+    record.revision = executions.put(record.clone()).await.unwrap();
+    let stored = executions.get(&record.transform_id, &record.id).await.unwrap();
+    assert_eq!(stored.as_ref(), Some(&record));
+    let endless = ExecutionRecord {
+        log: (0..30_000).map(|_| random_digits()).collect(),
+        status: ExecutionStatus::Failed,
+        ..record.clone()
+    };
+    let error = executions.put(endless).await.unwrap_err();
+    assert!(matches!(&error, StoreError::TooLarge(what) if what.contains(record.id.as_str())), "{error:?}");
+    assert_eq!(executions.get(&record.transform_id, &record.id).await.unwrap(), stored);
+}
+
+/// What somebody wrote by hand, or an older version did: a default says the same as an absent attribute.
+#[tokio::test(flavor = "multi_thread")]
+async fn executions_that_lack_attributes_still_read() {
+    let Some(store) = store().await else { return };
+    let executions = store.stores().executions;
+    let record = contract::new_execution(&TransformId::random(), at(0));
+    executions.begin(record.clone()).await.unwrap();
+    let key = super::execution_item::execution_key(&record.transform_id, "1700000000");
+    let mut item = store.get(&EXECUTIONS, key).await.unwrap().unwrap();
+    for attribute in ["attempt", "params", "inputs", "checks", "usage", "log", "lease"] {
+        item.remove(attribute).unwrap();
+    }
+    store.put_all(&EXECUTIONS, vec![item]).await.unwrap();
+    let read = executions.get(&record.transform_id, &record.id).await.unwrap().unwrap();
+    let expected = ExecutionRecord {
+        params: serde_json::json!({}),
+        inputs: Vec::new(),
+        lease: None,
+        revision: 1,
+        ..record
+    };
+    assert_eq!(read, expected);
 }
 
 /// An item of a first version of this store: a later one adds attributes, and reads it with defaults.

@@ -157,6 +157,12 @@ impl<'a> Transaction<'a> {
         self
     }
 
+    /// Removes an item, if it is there.
+    pub(super) fn delete(&mut self, table: &'static Table, key: Attributes) -> &mut Self {
+        self.actions.push(Action::Delete { table, key, condition: None });
+        self
+    }
+
     /// Writes nothing, but only lets the others happen if the condition holds.
     pub(super) fn check(
         &mut self,
@@ -177,13 +183,18 @@ impl<'a> Transaction<'a> {
         self
     }
 
+    /// Whether DynamoDB takes so many writes together.
+    pub(super) fn fits(&self) -> bool {
+        self.actions.len() <= ACTIONS_MAX
+    }
+
     /// Makes the writes.
     ///
     /// # Errors
     /// Which conditions did not hold; `Unavailable` when others were always faster, or when nothing tells whether it
     /// happened.
     pub(super) async fn run(&self) -> Result<(), NotDone> {
-        debug_assert!(self.actions.len() <= ACTIONS_MAX);
+        debug_assert!(self.fits());
         let mut crowded = String::new();
         for attempt in 0..ATTEMPTS_MAX {
             if attempt > 0 {

@@ -37,7 +37,7 @@ pub(super) fn apply(tx: &Transaction<'_>, commit: Commit) -> Result<(), StoreErr
         Change::Expire { id, number, at } => expire(tx, &id, number, at)?,
     }
     if let Some(record) = commit.execution {
-        executions::put(tx, record)?;
+        executions::end(tx, record)?;
     }
     match commit.audit {
         Some(record) => audit::append(tx, &record),

@@ -10,7 +10,7 @@ use super::error::is_duplicate;
 use super::place::Place;
 use super::{SqliteStore, doc};
 use crate::catalog::store::{Begun, ExecutionStore, Page, PageRequest, StoreError};
-use crate::catalog::transform::{ExecutionRecord, Reason};
+use crate::catalog::transform::ExecutionRecord;
 use crate::clock::Timestamp;
 use crate::ids::{ExecutionId, TransformId};
 
@@ -127,11 +127,21 @@ fn begin(tx: &Transaction<'_>, mut record: ExecutionRecord) -> Result<Begun, Sto
     Ok(Begun::Yes)
 }
 
-/// Stores inside a transaction, so that a commit and the end of its execution are one.
-pub(super) fn put(tx: &Transaction<'_>, mut record: ExecutionRecord) -> Result<u64, StoreError> {
+fn put(tx: &Transaction<'_>, record: ExecutionRecord) -> Result<u64, StoreError> {
+    let ran = record.is_running();
+    replace(tx, record, ran)
+}
+
+/// Stores one that ran until now. Inside a transaction, so that a commit and the end of its execution are one.
+pub(super) fn end(tx: &Transaction<'_>, record: ExecutionRecord) -> Result<(), StoreError> {
+    replace(tx, record, true).map(drop)
+}
+
+/// Stores a record over the one that it was read from; with `ran`, only over one that runs.
+fn replace(tx: &Transaction<'_>, mut record: ExecutionRecord, ran: bool) -> Result<u64, StoreError> {
     let read = record.revision.cast_signed();
     record.revision += 1;
-    match write(tx, UPDATE, &record, &[(":read", &read)])? {
+    match write(tx, UPDATE, &record, &[(":read", &read), (":ran", &ran)])? {
         0 => Err(conflict(&record.id)),
         _ => Ok(record.revision),
     }
@@ -149,7 +159,7 @@ fn write(
     let values = named_params! {
         ":id": record.id.as_str(), ":transform_id": record.transform_id.as_str(),
         ":started_at": record.started_at.micros(), ":scheduled_at": scheduled_at,
-        ":due": record.reason == Reason::Due, ":running": record.is_running(),
+        ":due": record.due_at().is_some(), ":running": record.is_running(),
         ":next": record.revision.cast_signed(), ":doc": doc,
     };
     match tx.prepare_cached(sql)?.execute([values, more].concat().as_slice()) {

@@ -34,7 +34,6 @@ async fn keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     contract::run(&store.clone().stores()).await;
-    contract::run_transforms(&store.clone().stores()).await;
     assert_eq!(store.damage().await.unwrap(), Vec::<String>::new());
 }
 
