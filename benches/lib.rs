@@ -119,7 +119,12 @@ impl Service {
             objects_are_shared: false,
             decode: DecodeLimits::default(),
         };
-        let s3 = S3::new(S3Settings { endpoint: None, region: "none".to_owned(), keys: None });
+        let s3 = S3::new(S3Settings {
+            endpoint: None,
+            region: "none".to_owned(),
+            keys: None,
+            hedged_reads: false,
+        });
         let sources = Sources {
             buckets: Arc::new(ImportBuckets::new(s3, None, Some(Vec::new()))),
             spool_folder: folder.to_owned(),

@@ -7,11 +7,16 @@ use crate::data_folder::DataFolder;
 use crate::dataset::source::Sources;
 use crate::storage::{ImportBuckets, ObjectsPlace, S3, S3Settings};
 
-/// How S3 is reached, for objects and for imports.
+/// How S3 is reached. Objects and imports have one each, so that other people's buckets, when they fail, do not use up
+/// what our own may be asked again.
 fn s3(config: &Config) -> S3 {
     let set = &config.objects;
-    let (endpoint, region, keys) = (set.endpoint.clone(), set.region.clone(), set.keys.clone());
-    S3::new(S3Settings { endpoint, region, keys })
+    S3::new(S3Settings {
+        endpoint: set.endpoint.clone(),
+        region: set.region.clone(),
+        keys: set.keys.clone(),
+        hedged_reads: set.hedged_reads,
+    })
 }
 
 /// What imports may read beside files of this machine.

@@ -67,6 +67,7 @@ async fn bucket(url: &str) -> Outcome<Arc<dyn ObjectStore>> {
         endpoint: Some(url.to_owned()),
         region: REGION.to_owned(),
         keys: Some((KEYS.0.to_owned(), KEYS.1.to_owned().into())),
+        hedged_reads: true,
     });
     let place = ObjectsPlace::Bucket { s3, name: BUCKET.to_owned(), kept_in: None };
     let objects = place.open(|objects| objects)?;
