@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use shirabe::dataset::import::ImportOptions;
-use shirabe_benches::{Outcome, Service, THREADS, argument, data_folder, runtime};
+use shirabe_benches::{Outcome, Service, THREADS, argument, data_folder, lineitem_csv, runtime};
 
 const ROUNDS: usize = 5;
 
@@ -52,7 +52,7 @@ fn main() -> Outcome<()> {
 
 /// All comparisons, alternating, with the spread of each as the noise to read the ratios against.
 fn compare(data: &Path, peers: &Path, rounds: usize) -> Outcome<()> {
-    let lineitem = lineitem(data, peers, 1)?;
+    let lineitem = lineitem_csv(data, Some(peers), 1)?;
     let [utf8, shift_jis] = journals(data)?;
     let mut runs: Vec<(&str, Vec<Run>)> = Vec::new();
     for round in 0..rounds {
@@ -183,7 +183,7 @@ fn verify(data: &Path, peers: &Path) -> Outcome<()> {
 /// The peak memory of one large import, unsorted and sorted.
 fn large(data: &Path, peers: &Path, gigabytes: u32) -> Outcome<()> {
     // A unit of scale is 0.76 GB of lineitem.
-    let csv = lineitem(data, peers, gigabytes.div_ceil(3) * 4)?;
+    let csv = lineitem_csv(data, Some(peers), gigabytes.div_ceil(3) * 4)?;
     #[expect(clippy::cast_precision_loss, reason = "gigabytes")]
     let size = fs::metadata(&csv)?.len() as f64 / 1e9;
     for sort in [None, Some("l_shipdate")] {
@@ -195,22 +195,6 @@ fn large(data: &Path, peers: &Path, gigabytes: u32) -> Outcome<()> {
         );
     }
     Ok(())
-}
-
-/// TPC-H lineitem as CSV, made once.
-fn lineitem(data: &Path, peers: &Path, scale: u32) -> Outcome<PathBuf> {
-    let folder = data.join(format!("sf{scale}"));
-    let csv = folder.join("lineitem.csv");
-    if !csv.exists() {
-        println!("making {}", csv.display());
-        let mut command = Command::new(peers.join("tpchgen-cli"));
-        command.args(["csv", "-s", &scale.to_string(), "--tables", "lineitem", "--output-dir"]).arg(&folder);
-        let status = command.status()?;
-        if !status.success() {
-            return Err("tpchgen-cli failed".into());
-        }
-    }
-    Ok(csv)
 }
 
 /// A journal as a Japanese accounting package writes it, as UTF-8 and as Shift_JIS; made once.

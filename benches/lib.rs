@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use shirabe::auth::Principal;
@@ -33,6 +34,26 @@ pub const THREADS: usize = 2;
 #[must_use]
 pub fn data_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/bench-data")
+}
+
+/// TPC-H lineitem as CSV below `data`, made once by the generator among the `peers`.
+///
+/// # Errors
+/// When it cannot be made.
+#[expect(clippy::disallowed_methods, reason = "the generator of TPC-H is a program")]
+pub fn lineitem_csv(data: &Path, peers: Option<&Path>, scale: u32) -> Outcome<PathBuf> {
+    let folder = data.join(format!("sf{scale}"));
+    let csv = folder.join("lineitem.csv");
+    if csv.exists() {
+        return Ok(csv);
+    }
+    let peers = peers.ok_or("`--peers FOLDER` is needed to make the data: tpchgen-cli is there")?;
+    let mut command = Command::new(peers.join("tpchgen-cli"));
+    command.args(["csv", "-s", &scale.to_string(), "--tables", "lineitem", "--output-dir"]).arg(&folder);
+    match command.status()?.success() {
+        true => Ok(csv),
+        false => Err("tpchgen-cli failed".into()),
+    }
 }
 
 /// The text behind `name` on the command line.
@@ -98,7 +119,12 @@ impl Service {
             objects_are_shared: false,
             decode: DecodeLimits::default(),
         };
-        let s3 = S3::new(S3Settings { endpoint: None, region: "none".to_owned(), keys: None });
+        let s3 = S3::new(S3Settings {
+            endpoint: None,
+            region: "none".to_owned(),
+            keys: None,
+            hedged_reads: false,
+        });
         let sources = Sources {
             buckets: Arc::new(ImportBuckets::new(s3, None, Some(Vec::new()))),
             spool_folder: folder.to_owned(),

@@ -20,11 +20,16 @@ const PROCESS_BYTES: u64 = 1536 << 20;
 /// A budget that is less lets nothing run.
 const EXECUTOR_BYTES_MIN: u64 = 512 << 20;
 
-/// How S3 is reached, for objects and for imports.
+/// How S3 is reached. Objects and imports have one each, so that other people's buckets, when they fail, do not use up
+/// what our own may be asked again.
 fn s3(config: &Config) -> S3 {
     let set = &config.objects;
-    let (endpoint, region, keys) = (set.endpoint.clone(), set.region.clone(), set.keys.clone());
-    S3::new(S3Settings { endpoint, region, keys })
+    S3::new(S3Settings {
+        endpoint: set.endpoint.clone(),
+        region: set.region.clone(),
+        keys: set.keys.clone(),
+        hedged_reads: set.hedged_reads,
+    })
 }
 
 /// What imports may read beside files of this machine.

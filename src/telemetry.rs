@@ -53,6 +53,13 @@ pub const RESULT_CACHE_EVICTIONS: &str = "shirabe_result_cache_evictions_total";
 pub const OBJECT_REQUESTS: &str = "shirabe_object_requests_total";
 /// Requests to S3 that failed, by `operation` and `status`; those that are tried again are among them.
 pub const OBJECT_FAILURES: &str = "shirabe_object_failures_total";
+/// Requests to S3 that were made again because they had failed, by `operation`.
+pub const OBJECT_RETRIES: &str = "shirabe_object_retries_total";
+/// Reads from S3 that were made a second time because the answer was late, by whether the `first` or the `second`
+/// request was `answered_by`, or `none`.
+pub const OBJECT_HEDGES: &str = "shirabe_object_hedges_total";
+/// Requests to S3 that were not made again because too many were, by `kind`: `retry`, `hedge`.
+pub const OBJECT_BUDGET_REFUSALS: &str = "shirabe_object_budget_refusals_total";
 /// Bytes of objects in S3 by `direction`: `sent`, `received`.
 pub const OBJECT_BYTES: &str = "shirabe_object_bytes_total";
 /// Parts of objects in S3 by `use` of the cache on the disk: `hit`, `miss`.
@@ -131,6 +138,9 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (RESULT_CACHE_EVICTIONS, Kind::Counter, "results dropped from the cache to make room"),
     (OBJECT_REQUESTS, Kind::Counter, "requests to S3 by operation"),
     (OBJECT_FAILURES, Kind::Counter, "requests to S3 that failed, by operation and status"),
+    (OBJECT_RETRIES, Kind::Counter, "requests to S3 that were made again after a failure, by operation"),
+    (OBJECT_HEDGES, Kind::Counter, "late reads from S3 that were made twice, by which request was answered"),
+    (OBJECT_BUDGET_REFUSALS, Kind::Counter, "requests to S3 not made again for lack of budget, by kind"),
     (OBJECT_BYTES, Kind::Counter, "bytes of requests to S3 and of their answers, by direction"),
     (OBJECT_CACHE, Kind::Counter, "parts of objects in S3 by use of their cache on the disk"),
     (OBJECT_CACHE_BYTES, Kind::Gauge, "bytes of parts of objects that are kept on the disk"),

@@ -20,6 +20,8 @@ pub(super) const MEMORY_MB: usize = 2048;
 #[derive(Debug)]
 pub(super) struct Ground {
     folder: TempDir,
+    /// Where generated files stay from one run to the next.
+    pub(super) data: PathBuf,
     /// The files that the import wrote, by table.
     pub(super) files: Vec<(&'static str, Vec<PathBuf>)>,
     /// The files that it read.
@@ -53,7 +55,7 @@ impl Ground {
         drop(service);
         let rounds = argument("--rounds").map_or(Ok(3), |text| text.parse())?;
         let seconds = argument("--seconds").map_or(Ok(5), |text| text.parse())?;
-        Ok(Self { folder, files, source, rounds, seconds, peers })
+        Ok(Self { folder, data, files, source, rounds, seconds, peers })
     }
 
     /// Our server on this data; one at a time. It reads files each time, as what it is compared with does.

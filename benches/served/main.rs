@@ -10,7 +10,8 @@
 //! replace   W13  1,000 replacements under load
 //! cancel         from the wish to stop to the end, by kind of operator
 //! overload       ten times more than there is room for
-//! s3             TPC-H with its files in S3, beside a folder; only when it is named, with `--s3 URL`
+//! s3             TPC-H, imports and publishes with files in S3, near and far, beside a folder; only when it is named,
+//!                with `--s3 URL --dynamodb URL`
 //! ```
 //!
 //! `./dev bench served` runs all of them, `./dev bench small` one. Options: `--scale 1` of TPC-H, `--rounds 3`,

@@ -85,12 +85,12 @@ async fn read(mut client: Client, published: Arc<Published>) -> Outcome<(u32, u3
     Ok((answers, stale))
 }
 
-fn content_type() -> String {
+pub(super) fn content_type() -> String {
     format!("multipart/form-data; boundary={BOUNDARY}")
 }
 
 /// The dataset as of `number`, which stands in each row.
-fn form(number: u64) -> Vec<u8> {
+pub(super) fn form(number: u64) -> Vec<u8> {
     let rows = format!("{number}\n").repeat(usize::try_from(number % 10 + 1).unwrap_or(1));
     format!(
         "--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"replaced.csv\"\r\n\

@@ -29,7 +29,7 @@ pub(super) struct Server {
 impl Server {
     /// `shirabe serve` on a data folder, with a user and an API key as people have them.
     pub(super) async fn shirabe(folder: &Path, settings: &[(&str, &str)]) -> Outcome<Self> {
-        let program = argument("--server").map_or_else(beside_us, |path| Ok(PathBuf::from(path)))?;
+        let program = program()?;
         let mut command = Command::new(&program);
         command.arg("serve").env("DATA_DIR", folder).env("API_HOST", "127.0.0.1");
         // One call after the other from one user is what a benchmark is; a rate limit is for people. The log
@@ -56,6 +56,16 @@ impl Server {
         server.token = running.token;
         server.token = server.key_of_a_user().await?;
         Ok(server)
+    }
+
+    /// Runs a command of the program to its end.
+    pub(super) fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Outcome<()> {
+        let mut command = Command::new(program()?);
+        let output = command.args(arguments).envs(settings.iter().copied()).output()?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr)).into()),
+        }
     }
 
     /// A Python program of `benches/peers`, which listens on the port it is given.
@@ -115,9 +125,12 @@ impl Drop for Server {
     }
 }
 
-/// The server that was built together with this program.
-fn beside_us() -> Outcome<PathBuf> {
-    Ok(std::env::current_exe()?.with_file_name("shirabe"))
+/// The one that is named, or else the one that was built together with this program.
+fn program() -> Outcome<PathBuf> {
+    match argument("--server") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => Ok(std::env::current_exe()?.with_file_name("shirabe")),
+    }
 }
 
 fn log(folder: &Path) -> Outcome<fs::File> {

@@ -41,9 +41,15 @@ const CACHE: Setting = Setting {
     default: Some("0"),
     meaning: "disk below `DATA_DIR` for parts of objects in S3 that were read, in MiB; `0` keeps none",
 };
+const HEDGED_READS: Setting = Setting {
+    name: "S3_HEDGED_READS",
+    default: Some("true"),
+    meaning: "whether a read from S3 whose answer is late is made a second time; never more than a tenth of all \
+              requests are made again",
+};
 
 pub(super) const SETTINGS: &[&Setting] =
-    &[&STORE, &BUCKET, &ENDPOINT, &REGION, &ACCESS_KEY, &SECRET_KEY, &IMPORT_BUCKETS, &CACHE];
+    &[&STORE, &BUCKET, &ENDPOINT, &REGION, &ACCESS_KEY, &SECRET_KEY, &IMPORT_BUCKETS, &CACHE, &HEDGED_READS];
 
 /// Where the files of datasets are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +70,8 @@ pub struct ObjectConfig {
     /// `None`: any.
     pub import_buckets: Option<Vec<String>>,
     pub cache_bytes_max: u64,
+    /// Whether a read whose answer is late is made a second time.
+    pub hedged_reads: bool,
 }
 
 impl ObjectConfig {
@@ -90,6 +98,7 @@ impl ObjectConfig {
             text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(bucket_name).collect()
         });
         let cache_mb = reader.number(&CACHE, 0, 16 << 20);
+        let hedged_reads = reader.switch(&HEDGED_READS);
         Some(Self {
             kind: named?.unwrap_or(implied),
             bucket: bucket?,
@@ -98,6 +107,7 @@ impl ObjectConfig {
             keys: keys?,
             import_buckets: import_buckets?,
             cache_bytes_max: cache_mb? << 20,
+            hedged_reads: hedged_reads?,
         })
     }
 }

@@ -1,28 +1,31 @@
 //! Buckets: how they are reached, and one as the store of our objects.
 //!
 //! ```text
-//!  dataset, engine ─▶ Bucket ─▶ AmazonS3 ─▶ counted requests ─▶ the server
-//!                     small objects whole,   signs, retries
-//!                     uploads that fail end  for a bounded time
+//!  dataset, engine ─▶ Bucket ─▶ AmazonS3 ─▶ attempts ─▶ counted requests ─▶ the server
+//!                     small objects whole,   signs      again for a bounded time,
+//!                     uploads that fail end             within a budget of all
 //! ```
 //!
 //! Why: `object_store` speaks the protocol; what it leaves to its users is here. Credentials come from AWS's own
-//! chain when none are set, every request is counted, an upload that came to nothing is aborted. It must not know
-//! which keys mean what.
+//! chain when none are set, every request is counted, what is tried again is bounded for all requests together, an
+//! upload that came to nothing is aborted. It must not know which keys mean what.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider, Checksum};
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider};
+use object_store::{ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::runtime::Handle;
 
+mod attempts;
 mod bucket;
 mod chain;
 mod chunks;
 mod import_buckets;
+mod latencies;
 mod parts;
+mod retry_budget;
 mod wire;
 
 pub use bucket::Bucket;
@@ -35,11 +38,6 @@ use crate::error::Error;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a request may take, its answer included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// A request is not tried again when it was first made longer ago than this: whoever waits is told instead.
-const RETRY_BUDGET: Duration = Duration::from_secs(8);
-/// How often it is tried again in that time, each time after a longer pause of random length.
-const RETRIES_MAX: usize = 5;
-
 /// How buckets are reached.
 #[derive(Debug, Clone)]
 pub struct S3Settings {
@@ -48,21 +46,24 @@ pub struct S3Settings {
     pub region: String,
     /// Access key and secret; `None`: AWS's own chain.
     pub keys: Option<(String, SecretString)>,
+    /// Whether a read whose answer is late is made a second time.
+    pub hedged_reads: bool,
 }
 
-/// A server of buckets. Cheap to clone.
+/// A server of buckets. Cheap to clone: clones share a budget of requests that are made again.
 #[derive(Debug, Clone)]
 pub struct S3 {
     endpoint: Option<String>,
     region: String,
     credentials: AwsCredentialProvider,
+    shared: Arc<attempts::Shared>,
 }
 
 impl S3 {
     /// Nothing is asked yet.
     #[must_use]
     pub fn new(settings: S3Settings) -> Self {
-        let S3Settings { endpoint, region, keys } = settings;
+        let S3Settings { endpoint, region, keys, hedged_reads } = settings;
         let credentials: AwsCredentialProvider = match keys {
             Some((key_id, secret)) => Arc::new(StaticCredentialProvider::new(AwsCredential {
                 key_id,
@@ -71,7 +72,7 @@ impl S3 {
             })),
             None => Arc::new(chain::AwsChain::new(region.clone())),
         };
-        Self { endpoint, region, credentials }
+        Self { endpoint, region, credentials, shared: Arc::new(attempts::Shared::new(hedged_reads)) }
     }
 
     /// Where it is, for messages.
@@ -89,12 +90,8 @@ impl S3 {
             .with_allow_http(self.endpoint.as_deref().is_some_and(|address| address.starts_with("http://")))
             .with_connect_timeout(CONNECT_TIMEOUT)
             .with_timeout(REQUEST_TIMEOUT);
-        let backoff = BackoffConfig {
-            init_backoff: Duration::from_millis(50),
-            max_backoff: Duration::from_secs(2),
-            base: 2.0,
-        };
-        let retry = RetryConfig { backoff, max_retries: RETRIES_MAX, retry_timeout: RETRY_BUDGET };
+        // What is tried again is decided by the connector, for all requests together.
+        let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(name)
             .with_region(&self.region)
@@ -105,7 +102,10 @@ impl S3 {
             .with_checksum_algorithm(Checksum::SHA256)
             // Requests have a thread of their own kind: a query that keeps its threads busy does not hold up the
             // bytes that it waits for.
-            .with_http_connector(wire::Counted::on(Handle::try_current().ok()));
+            .with_http_connector(wire::Connector {
+                threads: Handle::try_current().ok(),
+                shared: Arc::clone(&self.shared),
+            });
         match &self.endpoint {
             Some(endpoint) => builder = builder.with_endpoint(endpoint),
             // A dot in the name would not match the certificate of the host.

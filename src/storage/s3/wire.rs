@@ -1,4 +1,10 @@
 //! Requests as they go out, counted: also those that are tried again.
+//!
+//! ```text
+//!  AmazonS3 ─▶ attempts ─▶ counted ─▶ reqwest, on the threads of the service ─▶ the server
+//! ```
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{Method, header};
@@ -10,38 +16,35 @@ use object_store::client::{
 use object_store::{ClientOptions, Result};
 use tokio::runtime::Handle;
 
+use super::attempts::{Attempts, Shared};
 use crate::telemetry::{OBJECT_BYTES, OBJECT_FAILURES, OBJECT_REQUESTS};
 
-/// Makes clients that count.
+/// Makes clients that count, and that try again.
 #[derive(Debug)]
-pub(super) struct Counted {
-    threads: Option<Handle>,
+pub(super) struct Connector {
+    /// Requests run there, whoever makes them.
+    pub(super) threads: Option<Handle>,
+    pub(super) shared: Arc<Shared>,
 }
 
-impl Counted {
-    /// Requests run on `threads`, whoever makes them.
-    pub(super) fn on(threads: Option<Handle>) -> Self {
-        Self { threads }
-    }
-}
-
-impl HttpConnector for Counted {
+impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> Result<HttpClient> {
         let inner = match &self.threads {
             Some(threads) => SpawnedReqwestConnector::new(threads.clone()).connect(options)?,
             None => ReqwestConnector::default().connect(options)?,
         };
-        Ok(HttpClient::new(CountedService { inner }))
+        let counted = HttpClient::new(Counted { inner });
+        Ok(HttpClient::new(Attempts::over(counted, Arc::clone(&self.shared))))
     }
 }
 
 #[derive(Debug)]
-struct CountedService {
+struct Counted {
     inner: HttpClient,
 }
 
 #[async_trait]
-impl HttpService for CountedService {
+impl HttpService for Counted {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let operation = operation(request.method(), request.uri().query().unwrap_or_default());
         counter!(OBJECT_REQUESTS, "operation" => operation).increment(1);
@@ -69,7 +72,7 @@ impl HttpService for CountedService {
 }
 
 /// What S3 is asked, by its method and the parameters that choose between its meanings.
-fn operation(method: &Method, query: &str) -> &'static str {
+pub(super) fn operation(method: &Method, query: &str) -> &'static str {
     let has = |name: &str| query.split('&').any(|part| part.split('=').next() == Some(name));
     match *method {
         Method::HEAD => "head",

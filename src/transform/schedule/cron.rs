@@ -396,12 +396,14 @@ mod tests {
         check("0 0-23 * * *", "America/New_York", "2026-11-01T04:30:00Z", &["01T05:00Z", "01T06:00Z"]);
         // Half an hour, on Lord Howe.
         check("*/15 * * * *", "Australia/Lord_Howe", "2026-04-04T14:40:00Z", &["04T14:45Z", "04T15:00Z"]);
-        // Every ten minutes of a year are as many as there are, whatever the clock on the wall did.
-        for zone in ["Europe/Berlin", "America/New_York", "Asia/Tokyo", "Australia/Lord_Howe"] {
-            let (from, until) = (at("2025-12-31T23:59:59Z"), at("2026-12-31T23:59:59Z"));
-            let due = cron("*/10 * * * *", zone).due(from, until, usize::MAX);
-            assert_eq!(due.len(), 365 * 24 * 6, "{zone}");
-            assert!(due.windows(2).all(|pair| pair[1].seconds() - pair[0].seconds() == 600), "{zone}");
+        // Every ten minutes are ten minutes apart, whatever the clock on the wall does.
+        for zone in ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"] {
+            for from in ["2026-03-07T00:00:00Z", "2026-10-03T00:00:00Z"] {
+                let due =
+                    cron("*/10 * * * *", zone).due(at(from), at(from).plus_seconds(30 * 86_400), usize::MAX);
+                assert_eq!(due.len(), 30 * 24 * 6, "{zone}");
+                assert!(due.windows(2).all(|pair| pair[1].seconds() - pair[0].seconds() == 600), "{zone}");
+            }
         }
     }
 

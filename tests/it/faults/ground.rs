@@ -89,7 +89,12 @@ impl Ground {
             decode: DecodeLimits::default(),
         };
         let clock = Arc::new(SystemClock);
-        let s3 = S3::new(S3Settings { endpoint: None, region: "none".to_owned(), keys: None });
+        let s3 = S3::new(S3Settings {
+            endpoint: None,
+            region: "none".to_owned(),
+            keys: None,
+            hedged_reads: false,
+        });
         let sources = Sources {
             buckets: Arc::new(ImportBuckets::new(s3, None, Some(Vec::new()))),
             spool_folder: root.path().to_owned(),

@@ -68,6 +68,7 @@ fn s3(url: &str, keys: (&str, &str)) -> S3 {
         endpoint: Some(url.to_owned()),
         region: "ap-northeast-1".to_owned(),
         keys: Some((keys.0.to_owned(), keys.1.to_owned().into())),
+        hedged_reads: true,
     })
 }
 

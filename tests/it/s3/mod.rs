@@ -5,6 +5,7 @@
 //! fails does: see `answers` and `crate::faults`.
 
 mod answers;
+mod attempts;
 mod bucket;
 mod imports;
 mod objects;
