@@ -18,6 +18,7 @@ use crate::auth::token::Algorithm;
 use crate::catalog::store::dynamo::DynamoSettings;
 use crate::catalog::store::{Records, RecordsPlace, Stores};
 use crate::clock::{Clock, SystemClock};
+use crate::clockwork;
 use crate::config::{Config, Environment, ExecutorServiceConfig, JwtAlgorithm, MetadataConfig, SqlIsolation};
 use crate::data_folder::{DataFolder, RunningServer};
 use crate::dataset::decode::DecodeLimits;
@@ -36,8 +37,6 @@ use crate::server::http::{
 use crate::sql_worker::{SqlWorkers, WorkerSettings};
 use crate::storage::Objects;
 use crate::telemetry::{self, Metrics};
-use crate::transform::schedule::{Scheduler, SchedulerParts};
-use crate::transform::{self, Transforms};
 
 /// How often tokens that have expired are forgotten.
 const UPKEEP_INTERVAL: Duration = Duration::from_hours(1);
@@ -49,8 +48,6 @@ const HOURS_BETWEEN_COLLECTIONS: u64 = 24;
 const IMPORTS_WAITING_MAX: usize = 32;
 /// Imports at a time: each uses all cores for itself.
 const IMPORTS_RUNNING_MAX: usize = 2;
-/// Executions of a transform that are remembered.
-const EXECUTIONS_KEPT: u64 = 1_000;
 
 /// The service on a data folder, without a socket.
 #[derive(Debug)]
@@ -140,22 +137,8 @@ impl App {
             settings,
             places::sources(config, &folder),
         );
-        let transforms = Transforms::new(
-            stores.clone(),
-            datasets.clone(),
-            engine.clone(),
-            executor.clone(),
-            audit.clone(),
-            Arc::clone(&clock),
-            transform_settings(config),
-        );
-        let scheduler = Scheduler::new(SchedulerParts {
-            transforms: Arc::clone(&stores.transforms),
-            datasets: Arc::clone(&stores.datasets),
-            leases: transforms.leases().clone(),
-            runner: Arc::new(transforms.clone()),
-            enabled: config.scheduler.enabled,
-        });
+        let parts = (datasets.clone(), engine.clone(), executor.clone(), audit.clone());
+        let (transforms, scheduler) = clockwork::transforms(config, &stores, parts, Arc::clone(&clock));
         let imports = Arc::new(Jobs::new(IMPORTS_RUNNING_MAX, IMPORTS_WAITING_MAX));
         let health = Probe::new(
             stores.clone(),
@@ -180,7 +163,7 @@ impl App {
             metrics: Metrics::install()?,
             readiness: Readiness::new(true),
             operator_token: OperatorToken::random(),
-            scheduler: Arc::new(scheduler),
+            scheduler,
             transforms,
             settings: http_settings(config, &folder),
         });
@@ -372,15 +355,6 @@ fn engine_config(config: &Config, spill: std::path::PathBuf) -> EngineConfig {
         waiting_per_user_max: size(queries.waiting_per_user_max),
     };
     engine
-}
-
-fn transform_settings(config: &Config) -> transform::Settings {
-    transform::Settings {
-        timeout: Duration::from_secs(config.executor.transform_timeout_s),
-        memory_bytes_max: shirabe_wire::Limits::transform().memory_bytes_max,
-        executions_kept: EXECUTIONS_KEPT,
-        interval: Duration::from_secs(config.scheduler.interval_s),
-    }
 }
 
 fn account_settings(config: &Config, folder: &DataFolder) -> Result<AccountSettings> {

@@ -38,6 +38,7 @@ pub struct Probe {
 impl Probe {
     /// A probe of a service that started at `started`.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "each is a part that is asked how it is")]
     pub fn new(
         stores: Stores,
         objects: Arc<dyn ObjectStore>,

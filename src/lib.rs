@@ -48,6 +48,7 @@ pub mod cli;
 pub mod server;
 
 pub mod app;
+pub mod clockwork;
 pub mod data_folder;
 pub mod embedded;
 pub mod health;

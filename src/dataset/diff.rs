@@ -256,7 +256,7 @@ impl Pair {
 
     fn joined(&self) -> String {
         let same: Vec<_> =
-            self.keys.iter().map(|key| format!("o.{0} IS NOT DISTINCT FROM n.{0}", quoted(key))).collect();
+            self.keys.iter().map(|key| format!("(o.{0} IS NOT DISTINCT FROM n.{0})", quoted(key))).collect();
         format!(
             "FROM (SELECT true AS \"{IN_OLD}\", * FROM {OLD}) AS o FULL JOIN (SELECT true AS \"{IN_NEW}\", * FROM {NEW}) AS n ON {}",
             same.join(" AND ")
@@ -278,10 +278,10 @@ fn any_of(differs: &[String]) -> String {
 fn differs(old: &Column, new: &Column) -> String {
     let name = quoted(&old.name);
     if old.data_type == new.data_type {
-        return format!("o.{name} IS DISTINCT FROM n.{name}");
+        return format!("(o.{name} IS DISTINCT FROM n.{name})");
     }
     // Of another type by now: what is shown is compared.
-    format!("CAST(o.{name} AS VARCHAR) IS DISTINCT FROM CAST(n.{name} AS VARCHAR)")
+    format!("(CAST(o.{name} AS VARCHAR) IS DISTINCT FROM CAST(n.{name} AS VARCHAR))")
 }
 
 fn listed(names: &[String]) -> String {

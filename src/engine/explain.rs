@@ -104,11 +104,12 @@ impl Engine {
         let work = async move {
             let slot = engine.0.admission.enter(&spec.user_id).await?;
             let planner = engine.clone();
-            let planned = engine.0.planners.run(async move {
+            let planned = async move {
                 let planned = planner.to_explain(&spec).await?;
                 Ok((spec, slot, planned))
-            });
-            let (spec, slot, Planned { plan, readers, explained }) = planned.await?;
+            };
+            let (spec, slot, Planned { plan, readers, explained }) =
+                engine.0.planners.run(planned.boxed()).await?;
             // Footers come from the store, and each is waited for; what is made of one is made at once.
             let task = engine.0.workers.spawn(async move {
                 let _slot = slot;

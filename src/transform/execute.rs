@@ -79,7 +79,7 @@ impl Transforms {
         let task = {
             let running = Arc::clone(&running);
             async move {
-                transforms.run(record, execution, full_rebuild, &running).await;
+                Box::pin(transforms.run(record, execution, full_rebuild, &running)).await;
                 transforms.live().end(&running);
             }
         };

@@ -82,7 +82,10 @@ pub(super) fn check_all(checks: &[Check]) -> Result<()> {
                 return wrong(check, "has neither `max_decrease` nor `max_increase`");
             }
             Check::RowCountChange { max_decrease, max_increase }
-                if [max_decrease, max_increase].into_iter().flatten().any(|share| !(*share >= 0.0)) =>
+                if [max_decrease, max_increase]
+                    .into_iter()
+                    .flatten()
+                    .any(|share| share.is_nan() || *share < 0.0) =>
             {
                 return wrong(check, "has a share below 0");
             }

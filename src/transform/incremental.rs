@@ -143,7 +143,7 @@ pub(super) fn merged(
     let columns: Vec<_> = new.columns.iter().map(|column| name(&column.name)).collect();
     let columns = columns.join(", ");
     let same_key: Vec<_> =
-        keys.iter().map(|key| format!("{NEW}.{0} IS NOT DISTINCT FROM {OLD}.{0}", name(key))).collect();
+        keys.iter().map(|key| format!("({NEW}.{0} IS NOT DISTINCT FROM {OLD}.{0})", name(key))).collect();
     let statement = format!(
         "SELECT {columns} FROM {OLD} WHERE NOT EXISTS (SELECT 1 FROM {NEW} WHERE {}) UNION ALL SELECT {columns} FROM {NEW}",
         same_key.join(" AND ")

@@ -176,7 +176,7 @@ mod tests {
         let mut seen = running.lines_from(0).await.unwrap();
         let follower = {
             let running = Arc::clone(&running);
-            tokio::spawn(async move { running.lines_from(1).await })
+            crate::tasks::spawn(async move { running.lines_from(1).await })
         };
         tokio::task::yield_now().await;
         running.print("two");

@@ -19,6 +19,7 @@ mod graph;
 mod incremental;
 mod live;
 mod params;
+mod pass;
 mod preview;
 mod python;
 mod quote;

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::define::output_name;
-use super::gate::{self, Asked, Expects, Gate};
 use super::incremental::{self, HighWater};
 use super::live::{Running, Stop};
 use super::schedule::Held;
@@ -26,7 +25,7 @@ use crate::clock::Timestamp;
 use crate::dataset::Caller;
 use crate::dataset::made::{Made, Staged, has_many_small_files};
 use crate::dataset::write::{Batches, Layout};
-use crate::engine::{Parameters, QuerySpec, SpecTable, TableRows, shown};
+use crate::engine::{QuerySpec, SpecTable, TableRows};
 use crate::error::{Code, Error, Result};
 use crate::executor::Output;
 use crate::ids::QueryId;
@@ -39,8 +38,8 @@ const TELLING: Duration = Duration::from_secs(10);
 const LINES_WAITING: usize = 1024;
 
 /// What is known of an execution while it runs.
-struct Run<'a> {
-    record: &'a TransformRecord,
+pub(super) struct Run<'a> {
+    pub(super) record: &'a TransformRecord,
     caller: Caller,
     full_rebuild: bool,
     running: &'a Running,
@@ -51,14 +50,14 @@ struct Run<'a> {
     query: Option<QueryId>,
     until: Instant,
     /// What the record of the execution tells in the end.
-    told: Told,
+    pub(super) told: Told,
 }
 
 /// What came of an attempt.
 #[derive(Debug, Default)]
-struct Told {
+pub(super) struct Told {
     inputs: Vec<ReadVersion>,
-    checks: Vec<CheckResult>,
+    pub(super) checks: Vec<CheckResult>,
     usage: Usage,
     violation: bool,
     /// This process ends.
@@ -66,7 +65,7 @@ struct Told {
 }
 
 impl Run<'_> {
-    fn say(&self, line: &str) {
+    pub(super) fn say(&self, line: &str) {
         self.running.print(&format!("[shirabe] {line}"));
     }
 
@@ -229,7 +228,7 @@ impl Transforms {
     }
 
     /// Whose statements, how long, when: for statements of our own.
-    fn asking(&self, run: &Run<'_>) -> incremental::Asking {
+    pub(super) fn asking(&self, run: &Run<'_>) -> incremental::Asking {
         (run.caller.principal.user_id.clone(), run.time_left(), self.now())
     }
 
@@ -366,75 +365,6 @@ impl Transforms {
         let merged = self.engine().run(spec).await?;
         let merged = (Arc::clone(merged.schema()), merged.boxed());
         self.datasets().stage(&run.caller, made, merged, false).await.map(Some)
-    }
-
-    /// Asks all checks. The first that fails does not hide the others.
-    async fn pass_gate(&self, run: &mut Run<'_>, staged: &Staged) -> Result<()> {
-        let checks = &run.record.settings.checks;
-        if checks.is_empty() {
-            return Ok(());
-        }
-        let (candidate, before) = (staged.manifest(), staged.before());
-        let gate = Gate::of(checks, candidate, before.map(Arc::as_ref), &sql_time(self.now()));
-        let ask = async |statement: String| {
-            let (user, deadline, now) = self.asking(run);
-            let tables = gate::tables(candidate, before);
-            let over = self.engine().over(user, statement, Parameters::new(), tables, (deadline, now));
-            self.engine().first_row(over).await
-        };
-        let shared = match &gate.shared {
-            Some(statement) => Some(ask(statement.clone()).await),
-            None => None,
-        };
-        let mut results = Vec::with_capacity(checks.len());
-        for asked in &gate.asked {
-            results.push(match asked {
-                Asked::Known(result) => result.clone(),
-                Asked::Shared { check, at, expects } => match &shared {
-                    Some(Ok(row)) => {
-                        let value =
-                            row.as_ref().and_then(|row| row.get(*at)).and_then(|(_, value)| value.as_deref());
-                        gate::judge(check.clone(), expects, value)
-                    }
-                    Some(Err(error)) => unanswered(check, error)?,
-                    None => return Err(Error::internal("a check without its statement")),
-                },
-                Asked::Alone { check, sql, expects } => match ask(sql.clone()).await {
-                    Ok(row) if *expects == Expects::NoRow => {
-                        gate::judge(check.clone(), expects, row.as_ref().map(shown).as_deref())
-                    }
-                    Ok(row) => {
-                        let value = row.and_then(|mut row| row.pop()).and_then(|(_, value)| value);
-                        gate::judge(check.clone(), expects, value.as_deref())
-                    }
-                    Err(error) => unanswered(check, &error)?,
-                },
-            });
-        }
-        for result in &results {
-            let word = if result.passed { "passed" } else { "FAILED" };
-            run.say(&format!("check {} {word}: {}", result.check, result.message));
-        }
-        run.told.checks.clone_from(&results);
-        let failed: Vec<_> = results.iter().filter(|result| !result.passed).collect();
-        if failed.is_empty() {
-            return Ok(());
-        }
-        let told: Vec<_> =
-            failed.iter().map(|result| format!("{}: {}", result.check, result.message)).collect();
-        let stays = match before {
-            Some(before) => format!("version {} stays in force", before.number),
-            None => "nothing was published".to_owned(),
-        };
-        Err(Error::ChecksFailed {
-            message: format!(
-                "{} of {} checks failed, {stays}: {}",
-                failed.len(),
-                results.len(),
-                told.join("; ")
-            ),
-            details: json!({ "checks": results }),
-        })
     }
 
     /// Puts the version in force and ends the execution, in one commit.
@@ -596,26 +526,4 @@ pub(super) fn failure(error: &Error) -> ExecutionFailure {
         traceback: details.get("traceback").and_then(|text| text.as_str()).map(str::to_owned),
         line: details.get("line").and_then(Value::as_u64),
     }
-}
-
-/// A check that cannot be asked has not passed; what keeps all checks from being asked is no answer to one.
-fn unanswered(check: &str, error: &Error) -> Result<CheckResult> {
-    match error.code() {
-        Code::InvalidSql
-        | Code::UnknownName
-        | Code::NotSupported
-        | Code::BadData
-        | Code::ValidationError
-        | Code::OverLimit => Ok(CheckResult {
-            check: check.to_owned(),
-            passed: false,
-            message: format!("it cannot be asked: {error}"),
-        }),
-        _ => Err(error.again()),
-    }
-}
-
-/// A time as SQL reads it.
-fn sql_time(time: Timestamp) -> String {
-    time.rfc3339().trim_end_matches('Z').replace('T', " ")
 }

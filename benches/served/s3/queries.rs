@@ -50,7 +50,7 @@ pub(super) async fn measure(ground: &Ground, place: &Place) -> Outcome<()> {
         let all = [&files[..], &settings(url), more].concat();
         let all: Vec<_> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let server = Server::shirabe(folder.path(), &all).await?;
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(column(name, server, ground.rounds).await?)
+        column(name, server, ground.rounds).await
     };
     let plain = column("folder", ground.serve().await?, ground.rounds).await?;
     let over = [

@@ -17,6 +17,8 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 
 use super::classify::{classify, with_hint};
 use super::parameter::Parameters;
@@ -41,8 +43,7 @@ impl Engine {
     ///
     /// # Errors
     /// As planning the statement over such datasets: `InvalidSql`, `UnknownName`, `NotSupported`, `OverLimit`,
-    /// `BadData` for a constant that cannot be computed, `Invalid` for parameters; `TimedOut` and `Unavailable` when
-    /// planning takes too long, or there is too much of it.
+    /// `Invalid` for parameters; `TimedOut` and `Unavailable` when planning takes too long, or there is too much of it.
     pub async fn check_against(
         &self,
         statement: &str,
@@ -55,21 +56,21 @@ impl Engine {
         let statement = self.0.statements.parse(statement)?;
         let tables =
             statement.tables.iter().map(|table| sketched(table, tables)).collect::<Result<Vec<_>>>()?;
-        self.by_planner(async move {
+        let planned = async move {
             let mut state = engine.0.sessions.open(None, tables)?;
             session::set_time_zone(&mut state, &time_zone)?;
             bind::check(&statement.parsed, &parameters)?;
             let plan = bind::plan(&state, statement.parsed.clone(), &parameters).await?;
             session::check_read_only(&plan)?;
             schema_of(&state, &plan).await
-        })
-        .await
+        };
+        self.by_planner(planned.boxed()).await
     }
 
     /// Has something planned that no query asked for.
     pub(super) async fn by_planner<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T>> + Send + 'static,
+        work: BoxFuture<'static, Result<T>>,
     ) -> Result<T> {
         let deadline = Deadline::after(Duration::from_millis(self.deadline_ms(None)));
         deadline.bound(self.0.planners.run(work)).await

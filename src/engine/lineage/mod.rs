@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use arrow::datatypes::Schema;
 use datafusion::logical_expr::LogicalPlan;
+use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::classify::classify;
@@ -111,11 +112,11 @@ impl Engine {
         let work = async move {
             let slot = engine.0.admission.enter(&spec.user_id).await?;
             let tracing = engine.clone();
-            let traced = engine.0.planners.run(async move {
+            let traced = async move {
                 let _slot = slot;
                 tracing.traced(&spec).await
-            });
-            traced.await
+            };
+            engine.0.planners.run(traced.boxed()).await
         };
         deadline.bound(work).await
     }

@@ -87,121 +87,119 @@ async fn check(cases: &[(&str, &str)]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+const CASES: &[(&str, &str)] = &[
+    // Names and expressions.
+    ("select x from a", "x: identity =a.x"),
+    ("select x as n, a.y from a", "n: identity =a.x; y: identity =a.y"),
+    ("select * from a", "x: identity =a.x; y: identity =a.y; z: identity =a.z"),
+    ("select * exclude (y) from a", "x: identity =a.x; z: identity =a.z"),
+    ("select * replace (x + 1 as y) from a", "x: identity =a.x; y: expression a.x; z: identity =a.z"),
+    ("select x + y as n, -x as m from a", "n: expression a.x a.y; m: expression a.x"),
+    ("select cast(x as text) as n, coalesce(y, 0) as m from a", "n: expression a.x; m: expression a.y"),
+    ("select case when x > 1 then y else z end as n from a", "n: expression a.x a.y a.z"),
+    ("select 1 + 1 as n, now() as m from a", "n: constant; m: constant"),
+    ("select 'x' as n", "n: constant"),
+    ("select n from (select x + 1 as n, y from a) t", "n: expression a.x"),
+    ("select t.n + 1 as m from (select x as n from a) t", "m: expression a.x"),
+    ("select q.x from a as q(y, x, z)", "x: identity =a.y"),
+    ("select pair['left'] as n, items[1] as m from l", "n: expression l.pair; m: expression l.items"),
+    // Which rows.
+    ("select x from a where y > z", "x: identity =a.x <- a.y a.z"),
+    ("select x from a order by y limit 3", "x: identity =a.x <- a.y"),
+    ("select distinct x from a", "x: identity =a.x <- a.x"),
+    ("select distinct on (y) x from a order by y, z", "x: identity =a.x <- a.y a.z"),
+    ("select x from a qualify row_number() over (order by y) = 1", "x: identity =a.x <- a.y"),
+    // Groups.
+    ("select count(*) as n from a", "n: aggregate"),
+    ("select y, sum(x) as n from a group by y", "y: identity =a.y; n: aggregate a.x <- a.y"),
+    ("select y + 1 as k, max(x) as n from a group by y + 1", "k: expression a.y; n: aggregate a.x <- a.y"),
+    ("select sum(x) filter (where z > 1) as n from a", "n: aggregate a.x <- a.z"),
+    ("select array_agg(x order by y) as n from a", "n: aggregate a.x <- a.y"),
+    ("select round(sum(x) / 2) as n from a", "n: aggregate a.x"),
+    ("select sum(x + y) as n from a having max(z) > 1", "n: aggregate a.x a.y <- a.z"),
+    ("select count(distinct x) as n from a", "n: aggregate a.x"),
+    (
+        "select x, y, grouping(x) as g, sum(z) as n from a group by rollup (x, y)",
+        "x: identity =a.x; y: identity =a.y; g: aggregate a.x; n: aggregate a.z <- a.x a.y",
+    ),
+    ("select y from a group by grouping sets ((x), (y), (x, y))", "y: identity =a.y <- a.x a.y"),
+    // Windows.
+    ("select row_number() over (order by x) as n from a", "n: window <- a.x"),
+    (
+        "select y, sum(x) over (partition by y order by z) as n from a",
+        "y: identity =a.y; n: window a.x <- a.y a.z",
+    ),
+    ("select sum(sum(x)) over () as n from a group by y", "n: window a.x <- a.y"),
+    ("select lag(x) over w + 1 as n from a window w as (order by y)", "n: window a.x <- a.y"),
+    // Joins.
+    ("select a.x, w from a join b on a.x = b.x", "x: identity =a.x; w: identity =b.w <- a.x b.x"),
+    (
+        "select * from a join b using (x)",
+        "x: identity =a.x; y: identity =a.y; z: identity =a.z; w: identity =b.w <- a.x b.x",
+    ),
+    ("select x, w from a natural join b", "x: identity =a.x; w: identity =b.w <- a.x b.x"),
+    (
+        "select y, w from a left join b on a.x = b.x and b.w > a.z",
+        "y: identity =a.y; w: identity =b.w <- a.x a.z b.x b.w",
+    ),
+    (
+        "select l.x as n, r.y as m from a l, a r where l.x = r.z",
+        "n: identity =a.x; m: identity =a.y <- a.x a.z",
+    ),
+    ("select y from a left semi join b on a.x = b.x", "y: identity =a.y <- a.x b.x"),
+    ("select y from a left anti join b on a.x = b.x", "y: identity =a.y <- a.x b.x"),
+    ("select w from a right semi join b on a.x = b.x", "w: identity =b.w <- a.x b.x"),
+    ("select a.y, b.w from a cross join b", "y: identity =a.y; w: identity =b.w"),
+    // Sets.
+    ("select x from a union all select w from b", "x: identity =a.x =b.w"),
+    ("select x from a union all select w + 1 from b", "x: expression =a.x b.w"),
+    ("select x from a union all select 1", "x: expression =a.x"),
+    ("select x from a union select w from b", "x: identity =a.x =b.w <- a.x b.w"),
+    ("select x from a intersect select w from b", "x: identity =a.x <- a.x b.w"),
+    ("select x from a except select w from b", "x: identity =a.x <- a.x b.w"),
+    ("select x, y from a union all by name select x from b", "x: identity =a.x =b.x; y: expression =a.y"),
+    // Queries in expressions.
+    ("select x from a where x in (select w from b where b.x = 1)", "x: identity =a.x <- a.x b.x b.w"),
+    ("select x from a where exists (select * from b where b.x = a.y)", "x: identity =a.x <- a.y b.x"),
+    ("select x from a where not exists (select 1 from b)", "x: identity =a.x"),
+    ("select (select max(w) from b where b.x = a.y) as n from a", "n: expression <- a.y b.x b.w"),
+    ("select x from a where x > all (select w from b)", "x: identity =a.x <- a.x b.w"),
+    ("select x + (select max(w) from b) as n from a", "n: expression a.x <- b.w"),
+    ("select x from a where y > (select avg(y) from a t where t.z = a.z)", "x: identity =a.x <- a.y a.z"),
+    (
+        "select x from a where exists (select 1 from b where exists (select 1 from l where k \
+= a.z and k = b.w))",
+        "x: identity =a.x <- a.z b.w l.k",
+    ),
+    // Names for queries.
+    ("with t as (select x + 1 as n from a) select n from t", "n: expression a.x"),
+    (
+        "with t(m) as (select x from a), u as (select m, 1 as k from t) select m, k from u",
+        "m: identity =a.x; k: constant",
+    ),
+    ("with a as (select w as x from b) select x from a", "x: identity =b.w"),
+    ("with t as (select x from a) select 1 as n", "n: constant"),
+    // Rows that are written out, and lists.
+    ("values (1, 'a'), (2, 'b')", "column1: constant; column2: constant"),
+    ("select n, x from (values (1), (2)) t(n), a", "n: constant; x: identity =a.x"),
+    ("select k, unnest(items) as n from l", "k: identity =l.k; n: expression l.items <- l.items"),
+    (
+        "select unnest(pair) from l",
+        "l.pair.left: expression l.pair; \
+l.pair.right: expression l.pair <- l.pair",
+    ),
+    ("select t.n from unnest([1, 2]) as t(n)", "n: constant"),
+    ("select value + x as n from range(1, 5), a", "n: expression a.x"),
+    ("explain select x from a", "plan_type: constant; plan: constant"),
+    (
+        "select statement, rows + 1 as n from system.queries",
+        "statement: identity =system.queries.statement; n: expression system.queries.rows",
+    ),
+];
+
 #[tokio::test]
 async fn each_column_tells_what_it_is_made_of() {
-    check(&[
-        // Names and expressions.
-        ("select x from a", "x: identity =a.x"),
-        ("select x as n, a.y from a", "n: identity =a.x; y: identity =a.y"),
-        ("select * from a", "x: identity =a.x; y: identity =a.y; z: identity =a.z"),
-        ("select * exclude (y) from a", "x: identity =a.x; z: identity =a.z"),
-        ("select * replace (x + 1 as y) from a", "x: identity =a.x; y: expression a.x; z: identity =a.z"),
-        ("select x + y as n, -x as m from a", "n: expression a.x a.y; m: expression a.x"),
-        ("select cast(x as text) as n, coalesce(y, 0) as m from a", "n: expression a.x; m: expression a.y"),
-        ("select case when x > 1 then y else z end as n from a", "n: expression a.x a.y a.z"),
-        ("select 1 + 1 as n, now() as m from a", "n: constant; m: constant"),
-        ("select 'x' as n", "n: constant"),
-        ("select n from (select x + 1 as n, y from a) t", "n: expression a.x"),
-        ("select t.n + 1 as m from (select x as n from a) t", "m: expression a.x"),
-        ("select q.x from a as q(y, x, z)", "x: identity =a.y"),
-        ("select pair['left'] as n, items[1] as m from l", "n: expression l.pair; m: expression l.items"),
-        // Which rows.
-        ("select x from a where y > z", "x: identity =a.x <- a.y a.z"),
-        ("select x from a order by y limit 3", "x: identity =a.x <- a.y"),
-        ("select distinct x from a", "x: identity =a.x <- a.x"),
-        ("select distinct on (y) x from a order by y, z", "x: identity =a.x <- a.y a.z"),
-        ("select x from a qualify row_number() over (order by y) = 1", "x: identity =a.x <- a.y"),
-        // Groups.
-        ("select count(*) as n from a", "n: aggregate"),
-        ("select y, sum(x) as n from a group by y", "y: identity =a.y; n: aggregate a.x <- a.y"),
-        (
-            "select y + 1 as k, max(x) as n from a group by y + 1",
-            "k: expression a.y; n: aggregate a.x <- a.y",
-        ),
-        ("select sum(x) filter (where z > 1) as n from a", "n: aggregate a.x <- a.z"),
-        ("select array_agg(x order by y) as n from a", "n: aggregate a.x <- a.y"),
-        ("select round(sum(x) / 2) as n from a", "n: aggregate a.x"),
-        ("select sum(x + y) as n from a having max(z) > 1", "n: aggregate a.x a.y <- a.z"),
-        ("select count(distinct x) as n from a", "n: aggregate a.x"),
-        (
-            "select x, y, grouping(x) as g, sum(z) as n from a group by rollup (x, y)",
-            "x: identity =a.x; y: identity =a.y; g: aggregate a.x; n: aggregate a.z <- a.x a.y",
-        ),
-        ("select y from a group by grouping sets ((x), (y), (x, y))", "y: identity =a.y <- a.x a.y"),
-        // Windows.
-        ("select row_number() over (order by x) as n from a", "n: window <- a.x"),
-        (
-            "select y, sum(x) over (partition by y order by z) as n from a",
-            "y: identity =a.y; n: window a.x <- a.y a.z",
-        ),
-        ("select sum(sum(x)) over () as n from a group by y", "n: window a.x <- a.y"),
-        ("select lag(x) over w + 1 as n from a window w as (order by y)", "n: window a.x <- a.y"),
-        // Joins.
-        ("select a.x, w from a join b on a.x = b.x", "x: identity =a.x; w: identity =b.w <- a.x b.x"),
-        (
-            "select * from a join b using (x)",
-            "x: identity =a.x; y: identity =a.y; z: identity =a.z; w: identity =b.w <- a.x b.x",
-        ),
-        ("select x, w from a natural join b", "x: identity =a.x; w: identity =b.w <- a.x b.x"),
-        (
-            "select y, w from a left join b on a.x = b.x and b.w > a.z",
-            "y: identity =a.y; w: identity =b.w <- a.x a.z b.x b.w",
-        ),
-        (
-            "select l.x as n, r.y as m from a l, a r where l.x = r.z",
-            "n: identity =a.x; m: identity =a.y <- a.x a.z",
-        ),
-        ("select y from a left semi join b on a.x = b.x", "y: identity =a.y <- a.x b.x"),
-        ("select y from a left anti join b on a.x = b.x", "y: identity =a.y <- a.x b.x"),
-        ("select w from a right semi join b on a.x = b.x", "w: identity =b.w <- a.x b.x"),
-        ("select a.y, b.w from a cross join b", "y: identity =a.y; w: identity =b.w"),
-        // Sets.
-        ("select x from a union all select w from b", "x: identity =a.x =b.w"),
-        ("select x from a union all select w + 1 from b", "x: expression =a.x b.w"),
-        ("select x from a union all select 1", "x: expression =a.x"),
-        ("select x from a union select w from b", "x: identity =a.x =b.w <- a.x b.w"),
-        ("select x from a intersect select w from b", "x: identity =a.x <- a.x b.w"),
-        ("select x from a except select w from b", "x: identity =a.x <- a.x b.w"),
-        ("select x, y from a union all by name select x from b", "x: identity =a.x =b.x; y: expression =a.y"),
-        // Queries in expressions.
-        ("select x from a where x in (select w from b where b.x = 1)", "x: identity =a.x <- a.x b.x b.w"),
-        ("select x from a where exists (select * from b where b.x = a.y)", "x: identity =a.x <- a.y b.x"),
-        ("select x from a where not exists (select 1 from b)", "x: identity =a.x"),
-        ("select (select max(w) from b where b.x = a.y) as n from a", "n: expression <- a.y b.x b.w"),
-        ("select x from a where x > all (select w from b)", "x: identity =a.x <- a.x b.w"),
-        ("select x + (select max(w) from b) as n from a", "n: expression a.x <- b.w"),
-        ("select x from a where y > (select avg(y) from a t where t.z = a.z)", "x: identity =a.x <- a.y a.z"),
-        (
-            "select x from a where exists (select 1 from b where exists (select 1 from l where k \
-= a.z and k = b.w))",
-            "x: identity =a.x <- a.z b.w l.k",
-        ),
-        // Names for queries.
-        ("with t as (select x + 1 as n from a) select n from t", "n: expression a.x"),
-        (
-            "with t(m) as (select x from a), u as (select m, 1 as k from t) select m, k from u",
-            "m: identity =a.x; k: constant",
-        ),
-        ("with a as (select w as x from b) select x from a", "x: identity =b.w"),
-        ("with t as (select x from a) select 1 as n", "n: constant"),
-        // Rows that are written out, and lists.
-        ("values (1, 'a'), (2, 'b')", "column1: constant; column2: constant"),
-        ("select n, x from (values (1), (2)) t(n), a", "n: constant; x: identity =a.x"),
-        ("select k, unnest(items) as n from l", "k: identity =l.k; n: expression l.items <- l.items"),
-        (
-            "select unnest(pair) from l",
-            "unnest_placeholder(l.pair).left: expression l.pair; \
-unnest_placeholder(l.pair).right: expression l.pair <- l.pair",
-        ),
-        ("select t.n from unnest([1, 2]) as t(n)", "n: constant"),
-        ("select value + x as n from range(1, 5), a", "n: expression a.x"),
-        ("explain select x from a", "plan_type: constant; plan: constant"),
-        (
-            "select statement, rows + 1 as n from system.queries",
-            "statement: identity =system.queries.statement; n: expression system.queries.rows",
-        ),
-    ])
-    .await;
+    check(CASES).await;
 }
 
 #[tokio::test]
@@ -220,7 +218,7 @@ select n from t",
         (
             "with recursive t(n) as (select x from a union all select n + b.w from t join b on \
 t.n = b.x) select n from t",
-            "n: expression =a.x b.w <- a.x b.x",
+            "n: expression =a.x b.w <- a.x b.x b.w",
         ),
         // Columns that change places with each step.
         (

@@ -1,6 +1,7 @@
 //! What is checked before a macro is stored, so that a statement that calls it does not meet it for the first time.
 
 use datafusion::sql::sqlparser::ast::{Expr, Function};
+use futures::FutureExt as _;
 
 use super::body::Body;
 use super::calls::{is_built_in, of_expression, simple_name};
@@ -37,12 +38,12 @@ impl Engine {
         let known = Known::load(store, &draft.owner_id, Vec::new(), Some(draft.clone())).await?;
         let statement = on_deep_stack(|| statement_of(&draft, &known))?;
         let engine = self.clone();
-        self.by_planner(async move {
+        let planned = async move {
             let parsed = statement::parse(&statement)?.parsed;
             let state = engine.0.sessions.open(None, [])?;
             state.statement_to_plan(parsed).await.map_err(classify)
-        })
-        .await?;
+        };
+        self.by_planner(planned.boxed()).await?;
         Ok(draft)
     }
 }

@@ -130,12 +130,12 @@ impl Engine {
         let condition = selection.filter.as_deref().map(condition::parse).transpose()?;
         let (engine, table) = (self.clone(), Arc::new(Sketch::new(schema)));
         let known = table.schema();
-        self.by_planner(async move {
+        let planned = async move {
             let (state, plan) = engine.selected(table, &selection, condition, None).await?;
             let schema = check::schema_of(&state, &plan).await?;
             Ok(Selected { schema, reads: lineage::columns_read(&plan, &known)? })
-        })
-        .await
+        };
+        self.by_planner(planned.boxed()).await
     }
 
     /// The plan of a selection over `table`.

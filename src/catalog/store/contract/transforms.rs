@@ -100,7 +100,7 @@ async fn lists(stores: &Stores) {
         assert!(found.is_sorted_by(|a, b| a.created_at >= b.created_at), "newest first");
         assert_eq!(ids(&found), ids(&made), "each once, in pages of {limit}");
     }
-    assert_eq!(list(&bo, 5).await, [another.clone()]);
+    assert_eq!(list(&bo, 5).await, std::slice::from_ref(&another));
     let (page, total) = stores.transforms.list(&Owner::Anyone, PageRequest::first(1)).await.unwrap();
     assert!(total >= 8 && page.items.len() == 1 && page.next.is_some());
 
@@ -124,7 +124,7 @@ async fn readers_follow_the_inputs(stores: &Stores) {
     let first = create(stores, TransformRecord { inputs, ..new_transform(&owner, "both", at(0)) }).await;
     let inputs = vec![input(&two)];
     let second = create(stores, TransformRecord { inputs, ..new_transform(&owner, "one", at(0)) }).await;
-    assert_eq!(transforms.readers(&one).await.unwrap(), [first.clone()], "all of it, and once");
+    assert_eq!(transforms.readers(&one).await.unwrap(), std::slice::from_ref(&first), "all of it, and once");
     assert_eq!(readers(&two).await, ids(&[first.clone(), second.clone()]));
     assert_eq!(readers(&three).await, []);
     assert_eq!(readers(&first.output_dataset_id).await, [], "what it writes it does not read");
@@ -132,9 +132,9 @@ async fn readers_follow_the_inputs(stores: &Stores) {
     let changed = TransformRecord { inputs: vec![input(&three), input(&one)], ..first };
     assert_eq!(transforms.put(changed.clone()).await.unwrap(), 2);
     let changed = TransformRecord { revision: 2, ..changed };
-    assert_eq!(transforms.readers(&one).await.unwrap(), [changed.clone()]);
-    assert_eq!(readers(&two).await, ids(&[second.clone()]));
-    assert_eq!(readers(&three).await, ids(&[changed.clone()]));
+    assert_eq!(transforms.readers(&one).await.unwrap(), std::slice::from_ref(&changed));
+    assert_eq!(readers(&two).await, ids(std::slice::from_ref(&second)));
+    assert_eq!(readers(&three).await, ids(std::slice::from_ref(&changed)));
 
     transforms.remove(&changed.id, 2).await.unwrap();
     for dataset in [&one, &three] {
@@ -175,7 +175,7 @@ async fn schedules_that_are_live_are_found(stores: &Stores) {
 
     let paused = TransformRecord { schedule: Schedule { enabled: false, ..cron }, ..by_cron.clone() };
     transforms.put(paused.clone()).await.unwrap();
-    assert_eq!(ids(&live(100).await), ids(&[by_change.clone()]));
+    assert_eq!(ids(&live(100).await), ids(std::slice::from_ref(&by_change)));
     transforms.put(TransformRecord { revision: 2, ..by_cron.clone() }).await.unwrap();
     transforms.remove(&by_change.id, 1).await.unwrap();
     assert_eq!(ids(&live(100).await), ids(&[by_cron]));

@@ -321,7 +321,7 @@ fn a_backfill_that_a_crash_ended_goes_on_when_it_is_asked_for_again() {
 fn a_backfill_of_nothing_or_too_much_is_refused() {
     on_one_thread(async {
         let minutes = scheduled(0, "* * * * *", Missed::Skip);
-        let scene = Scene::new(1, &[minutes.clone()]).await;
+        let scene = Scene::new(1, std::slice::from_ref(&minutes)).await;
         let scheduler = &scene.processes[0].scheduler;
         let most = i64::try_from(BACKFILL_DUE_TIMES_MAX).unwrap();
         let error = scheduler.backfill(&minutes, minute(-most), START, START).await.unwrap_err();

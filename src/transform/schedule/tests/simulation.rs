@@ -195,7 +195,7 @@ impl World {
         self.end_schedules(|_| true).await;
     }
 
-    async fn end_schedules(&mut self, which: impl Fn(&TransformRecord) -> bool) {
+    async fn end_schedules(&mut self, which: impl Fn(&TransformRecord) -> bool + Send + Sync) {
         let now = self.now();
         let live = self.transforms.iter_mut().filter(|transform| transform.schedule.enabled);
         for transform in live.filter(|transform| which(transform)) {
