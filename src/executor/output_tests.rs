@@ -168,7 +168,7 @@ async fn what_comes_over_a_connection_is_checked_as_well() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
     fn a_result_with_changed_bytes_is_rows_or_an_error(

@@ -24,6 +24,7 @@ struct Service {
 }
 
 impl Service {
+    #[expect(clippy::disallowed_methods, reason = "an executor is a process of its own")]
     fn start(settings: &[(&str, &str)]) -> Self {
         // A port that was free a moment ago: the system hands out others first.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -196,7 +197,7 @@ async fn a_killed_executor_ends_its_runs(service: &mut Service, executor: &Execu
 import numpy as np
 import pyarrow as pa
 def transform(inputs, params):
-    return pa.table({'n': np.arange(40_000_000)})
+    return pa.table({'n': np.arange(25_000_000)})
 ";
     let ran = executor.run(transform(code)).await;
     let Ok(Output::Rows { mut rows, .. }) = ran.result else { panic!("{:?}", ran.result) };
@@ -229,6 +230,7 @@ def transform(inputs, params):
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "an executor is a process of its own")]
 async fn an_executor_without_its_secret_does_not_start() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shirabe"));
     let output = command.arg("executor").env_clear().output().unwrap();

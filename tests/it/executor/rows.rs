@@ -70,7 +70,7 @@ pub(super) async fn come_in_plain_and_in_any_frame(executor: &Executor) {
     let batch = RecordBatch::try_from_iter([
         ("kind", Arc::new(kinds) as ArrayRef),
         ("view", Arc::new(views)),
-        ("zone", all_types().column_by_name("moment").unwrap().clone()),
+        ("zone", Arc::clone(all_types().column_by_name("moment").unwrap())),
     ])
     .unwrap();
     let code = "
