@@ -25,7 +25,6 @@ use crate::error::{Error, Result};
 use crate::ids::{CommitId, DatasetId};
 use crate::limits::COLUMNS_MAX;
 use crate::storage::keys;
-use crate::write_steps::write_step;
 
 /// Files above which a version that is added to is written anew, if they are small: each costs a read a query.
 const FILES_ADDED_MAX: usize = 128;
@@ -133,7 +132,6 @@ impl Datasets {
                 return Err(error);
             }
         };
-        write_step!("made.rows_stored");
         let files = match kept {
             Some(before) => [before.files.clone(), files].concat(),
             None => files,

@@ -127,6 +127,12 @@ impl Engine {
         session::analyse(&state, plan.clone())?;
         let walked = walk::walk(&plan, &|scan, provider| names::place(&spec.tables, scan, provider));
         let walked = walked.map_err(classify)?;
-        Ok(names::lineage(&plan, &spec.tables, walked))
+        let mut lineage = names::lineage(&plan, &spec.tables, walked);
+        // A sub-query for a value is called otherwise once it has become a join, and so is its column of the result.
+        let optimised = state.optimize(&plan).map_err(classify)?;
+        for (column, field) in lineage.columns.iter_mut().zip(optimised.schema().fields()) {
+            column.column.clone_from(field.name());
+        }
+        Ok(lineage)
     }
 }

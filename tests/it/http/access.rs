@@ -43,6 +43,10 @@ fn routes() -> Vec<Route> {
         read("/api/datasets/{dataset_id}/export"),
         read("/api/datasets/{dataset_id}/versions"),
         read("/api/datasets/{dataset_id}/versions/compare"),
+        read("/api/datasets/{dataset_id}/lineage"),
+        route(Method::POST, "/api/datasets/{dataset_id}/versions/diff", Does::Read, 200, |call| {
+            call.json(&json!({ "from": 1, "to": 1, "keys": ["a"] }))
+        }),
         read("/api/datasets/{dataset_id}/versions/{number}"),
         read("/api/datasets/{dataset_id}/versions/{number}/quarantine"),
         route(Method::PUT, "/api/datasets/{dataset_id}", Does::Write, 200, |call| {
