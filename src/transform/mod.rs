@@ -21,6 +21,7 @@ mod live;
 mod params;
 mod pass;
 mod preview;
+mod produce;
 mod python;
 mod quote;
 mod run;
