@@ -23,6 +23,7 @@ use datafusion::sql::sqlparser::ast::{
 use serde_json::json;
 
 use super::classify::classify;
+use super::named_casts;
 use super::parameter::{Literal, Parameter, Parameters};
 use crate::error::{Error, Place, Result};
 use crate::limits;
@@ -89,7 +90,7 @@ pub(super) async fn plan(
     parameters: &Parameters,
 ) -> Result<LogicalPlan> {
     if parameters.is_empty() {
-        return state.statement_to_plan(parsed).await.map_err(classify);
+        return named_casts::plan(state, parsed).await.map_err(classify);
     }
     match parsed {
         Parsed::Statement(statement) => query(state, *statement, parameters).await,
@@ -106,7 +107,7 @@ pub(super) async fn plan(
                 .and_then(LogicalPlanBuilder::build)
                 .map_err(classify)
         }
-        other => state.statement_to_plan(other).await.map_err(classify),
+        other => named_casts::plan(state, other).await.map_err(classify),
     }
 }
 
@@ -127,7 +128,7 @@ async fn query(
         let (name, inner) = (Ident::new("query"), Box::new(statement));
         statement = ast::Statement::Prepare { name, data_types, statement: inner };
     }
-    let plan = state.statement_to_plan(Parsed::Statement(Box::new(statement))).await.map_err(classify)?;
+    let plan = named_casts::plan(state, Parsed::Statement(Box::new(statement))).await.map_err(classify)?;
     let plan = match plan {
         LogicalPlan::Statement(PlanStatement::Prepare(prepared)) => Arc::unwrap_or_clone(prepared.input),
         other => other,

@@ -37,6 +37,7 @@ mod literals;
 mod macros;
 mod manifests;
 mod memory;
+mod named_casts;
 mod near;
 mod one_file;
 mod parameter;
