@@ -143,6 +143,9 @@ pub const MACRO_PARAMETERS_MAX: usize = 16;
 /// Longest expression of a macro, in bytes.
 pub const MACRO_EXPRESSION_BYTES_MAX: usize = 4 * 1024;
 
+/// How long the id of a commit is known: the writer that lost the answer asks within minutes.
+pub const COMMITS_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Inputs of a transform. A transaction of DynamoDB has room for a change from so many to as many others.
 pub const TRANSFORM_INPUTS_MAX: usize = 40;
 

@@ -3,8 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
-
 use super::{Passwords, email};
 use crate::auth::{Action, Object, Principal, Role, authorize, operator_id};
 use crate::catalog::record::UserRecord;
@@ -48,15 +46,12 @@ pub struct UserChange<'a> {
 pub struct Users {
     store: Arc<dyn UserStore>,
     passwords: Arc<Passwords>,
-    /// Held while somebody may stop being an administrator, so that two who disable each other cannot
-    /// both see the other still there. One process writes to the embedded store, so this is enough for it.
-    admins: Mutex<()>,
 }
 
 impl Users {
     #[must_use]
     pub fn new(store: Arc<dyn UserStore>, passwords: Arc<Passwords>) -> Self {
-        Self { store, passwords, admins: Mutex::new(()) }
+        Self { store, passwords }
     }
 
     /// Adds a user.
@@ -191,7 +186,6 @@ impl Users {
             None => None,
         };
         let name = change.name.map(check_name).transpose()?;
-        let _admins = self.admins.lock().await;
         let mut user = self.store.get(id).await?.ok_or_else(|| Error::not_found("user", id))?;
         let was_admin = is_enabled_admin(&user);
         user.name = name.unwrap_or(user.name);
@@ -202,10 +196,13 @@ impl Users {
             user.password_hash = hash;
             user.token_version += 1;
         }
-        if was_admin && !is_enabled_admin(&user) {
-            self.check_another_admin(id).await?;
-        }
-        user.revision = self.store.put(user.clone()).await?;
+        user.revision = if was_admin && !is_enabled_admin(&user) {
+            // The other one may be about to go too, on this replica or on another.
+            let other = self.another_admin(id).await?;
+            self.store.put_beside_admin(user.clone(), &other).await?
+        } else {
+            self.store.put(user.clone()).await?
+        };
         Ok(user)
     }
 
@@ -213,11 +210,10 @@ impl Users {
         Ok(self.store.any().await?)
     }
 
-    async fn check_another_admin(&self, id: &UserId) -> Result<(), Error> {
-        if self.store.enabled_admins(2).await?.iter().any(|admin| admin.id != *id) {
-            return Ok(());
-        }
-        Err(Error::Conflict {
+    async fn another_admin(&self, id: &UserId) -> Result<UserId, Error> {
+        let admins = self.store.enabled_admins(2).await?;
+        let other = admins.into_iter().map(|admin| admin.id).find(|admin| admin != id);
+        other.ok_or_else(|| Error::Conflict {
             message: "this is the last administrator: make somebody else one first".to_owned(),
             details: serde_json::json!({}),
         })

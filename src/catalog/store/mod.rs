@@ -148,6 +148,9 @@ pub trait UserStore: fmt::Debug + Send + Sync {
     /// the new revision. `Conflict` for the later of two writers, `Taken` for an address in use.
     async fn put(&self, record: UserRecord) -> Result<u64, StoreError>;
 
+    /// As [`UserStore::put`], if `admin` is an administrator who can sign in when it happens; `Conflict` when not.
+    async fn put_beside_admin(&self, record: UserRecord, admin: &UserId) -> Result<u64, StoreError>;
+
     /// Administrators who can sign in, by address.
     async fn enabled_admins(&self, limit: usize) -> Result<Vec<UserRecord>, StoreError>;
 

@@ -64,6 +64,10 @@ impl UserStore for Counted<dyn UserStore> {
         self.next().put(record).await
     }
 
+    async fn put_beside_admin(&self, record: UserRecord, admin: &UserId) -> Result<u64> {
+        self.next().put_beside_admin(record, admin).await
+    }
+
     async fn enabled_admins(&self, limit: usize) -> Result<Vec<UserRecord>> {
         self.next().enabled_admins(limit).await
     }

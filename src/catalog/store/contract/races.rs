@@ -3,7 +3,7 @@
 
 use super::{at, commit, create, dataset, next_version, stored, user, walk};
 use crate::catalog::name::NameKey;
-use crate::catalog::record::DatasetRecord;
+use crate::catalog::record::{DatasetRecord, Role, UserRecord};
 use crate::catalog::store::{Change, StoreError, Stores};
 use crate::ids::UserId;
 use crate::tasks;
@@ -15,6 +15,7 @@ pub(super) async fn run(stores: &Stores) {
     creating_the_same_name(stores).await;
     renaming_to_the_same_name(stores).await;
     adding_the_same_address(stores).await;
+    administrators_who_go_at_the_same_time(stores).await;
 }
 
 async fn publishing_the_same_revision(stores: &Stores) {
@@ -62,6 +63,29 @@ async fn adding_the_same_address(stores: &Stores) {
         }
     }
     assert_eq!(n_winners, 1);
+}
+
+/// Each stays for the other, and so one of them does.
+async fn administrators_who_go_at_the_same_time(stores: &Stores) {
+    for round in 0..N_TASKS {
+        let mut admins = Vec::new();
+        for side in ["left", "right"] {
+            let email = format!("{side}-{round}@race.example");
+            let mut record = UserRecord { role: Role::Admin, ..user(&email) };
+            record.revision = stores.users.put(record.clone()).await.unwrap();
+            admins.push(record);
+        }
+        let [left, right] = <[UserRecord; 2]>::try_from(admins).unwrap();
+        let goes = |going: &UserRecord, other: &UserRecord| {
+            let (going, other) = (UserRecord { disabled: true, ..going.clone() }, other.id.clone());
+            let users = std::sync::Arc::clone(&stores.users);
+            tasks::spawn(async move { users.put_beside_admin(going, &other).await })
+        };
+        let (one, two) = (goes(&left, &right), goes(&right, &left));
+        let outcomes = [one.await.unwrap(), two.await.unwrap()];
+        let lost: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+        assert!(matches!(lost.as_slice(), [StoreError::Conflict(_)]), "{outcomes:?}");
+    }
 }
 
 /// Commits all changes at the same time, checks that one wins, and returns what the others got.

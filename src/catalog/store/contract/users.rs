@@ -118,6 +118,22 @@ async fn admins(stores: &Stores) {
     stores.users.put(UserRecord { role: Role::User, ..records.remove(0) }).await.unwrap();
     check(stores, 10, &["a3@admin.example"]).await;
 
+    // Whoever stays must be one then.
+    let last = records.remove(0);
+    let gone = UserRecord { disabled: true, ..last.clone() };
+    for other in [stores.users.by_email("a1@admin.example"), stores.users.by_email("a2@admin.example")] {
+        let other = other.await.unwrap().unwrap();
+        let refused = stores.users.put_beside_admin(gone.clone(), &other.id).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    }
+    let nobody = stores.users.put_beside_admin(gone.clone(), &UserId::random()).await;
+    assert!(matches!(nobody, Err(StoreError::Conflict(_))), "{nobody:?}");
+    check(stores, 10, &["a3@admin.example"]).await;
+    let fourth = UserRecord { role: Role::Admin, ..user("a4@admin.example") };
+    stores.users.put(fourth.clone()).await.unwrap();
+    assert_eq!(stores.users.put_beside_admin(gone, &fourth.id).await.unwrap(), last.revision + 1);
+    check(stores, 10, &["a4@admin.example"]).await;
+
     async fn check(stores: &Stores, limit: usize, expected: &[&str]) {
         let found = stores.users.enabled_admins(limit).await.unwrap();
         assert_eq!(found.iter().map(|user| user.email.as_str()).collect::<Vec<_>>(), expected);

@@ -6,14 +6,15 @@ use super::dataset_item::{dataset_key, read, write, write_version};
 use super::datasets::name_key;
 use super::expired::{self, version_key};
 use super::item::{Fields, Item, number, text};
-use super::schema::{AUDIT, COMMITS, DATASETS, EXPIRED, VERSIONS};
+use super::schema::{AUDIT, COMMITS, DATASETS, EXPIRED, EXPIRES_AT, VERSIONS};
 use super::transaction::{NotDone, Transaction, Unless};
 use super::{DynamoStore, audit, executions};
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{DatasetRecord, VersionRecord};
 use crate::catalog::store::{Change, Commit, Owner, StoreError};
-use crate::clock::Timestamp;
+use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::ids::{DatasetId, UserId};
+use crate::limits;
 
 /// Where the dataset itself stands among the writes: after the commit.
 const DATASET: usize = 1;
@@ -54,7 +55,8 @@ impl DynamoStore {
     /// The first writes of every commit. The commit comes first: it settles an unknown outcome.
     fn begin(&self, commit: &Commit) -> Result<Transaction<'_>, StoreError> {
         let mut writes = Transaction::new(self);
-        let item = Item::new().text(COMMITS.key.name, commit.id.as_str());
+        let forgotten = SystemClock.now().seconds() + limits::COMMITS_KEPT.as_secs().cast_signed();
+        let item = Item::new().text(COMMITS.key.name, commit.id.as_str()).number(EXPIRES_AT, forgotten);
         let twice = Unless::Conflict(format!("commit `{}`", commit.id));
         writes.put_if(&COMMITS, item, Condition::absent(&COMMITS), twice)?;
         Ok(writes)

@@ -62,6 +62,9 @@ pub(super) const DIRECTORY: Key = text("directory");
 /// What lists of ours are sorted by.
 pub(super) const AGE: Key = text("age");
 
+/// The second from which DynamoDB may remove an item.
+pub(super) const EXPIRES_AT: &str = "expiresAt";
+
 pub(super) const USERS_BY_EMAIL: Index = index("UsersByEmail", text("email"), None);
 pub(super) const USERS_BY_ADDRESS: Index = index("UsersByAddress", DIRECTORY, Some(text("address")));
 pub(super) const ADMINS_BY_ADDRESS: Index =
@@ -97,7 +100,7 @@ pub(super) const AUDIT: Table = table(
 
 pub(super) const REVOKED_BY_EXPIRY: Index = index("RevokedTokensByExpiry", DIRECTORY, Some(AGE));
 pub(super) const REVOKED_TOKENS: Table =
-    Table { expiry: Some("expiresAt"), ..table("revoked_tokens", text("jti"), &[REVOKED_BY_EXPIRY]) };
+    Table { expiry: Some(EXPIRES_AT), ..table("revoked_tokens", text("jti"), &[REVOKED_BY_EXPIRY]) };
 
 pub(super) const KEYS_BY_USER: Index = index("KeysByUser", text("userId"), Some(AGE));
 pub(super) const API_KEYS: Table = table("api_keys", text("keyId"), &[KEYS_BY_USER]);
@@ -110,7 +113,8 @@ pub(super) const EXPIRED: Table =
     Table { sort: Some(text("label")), ..table("expired_versions", text("datasetId"), &[EXPIRED_BY_AGE]) };
 
 /// Commits that happened. A writer that lost the answer looks its commit up here.
-pub(super) const COMMITS: Table = table("commits", text("commitId"), &[]);
+pub(super) const COMMITS: Table =
+    Table { expiry: Some(EXPIRES_AT), ..table("commits", text("commitId"), &[]) };
 
 /// Names that only one may have: an index cannot promise that, a key can.
 pub(super) const UNIQUE_NAMES: Table = table("unique_names", text("uniqueName"), &[]);

@@ -8,7 +8,7 @@ use super::condition::Condition;
 use super::error::failed;
 use super::item::{Fields, Item, age, key, moment, number};
 use super::page::{self, Query};
-use super::schema::{AGE, DIRECTORY, REVOKED_BY_EXPIRY, REVOKED_TOKENS};
+use super::schema::{AGE, DIRECTORY, EXPIRES_AT, REVOKED_BY_EXPIRY, REVOKED_TOKENS};
 use crate::catalog::store::{Page, PageRequest, RevokedToken, StoreError, TokenStore};
 use crate::clock::Timestamp;
 use crate::limits::PAGE_ITEMS_MAX;
@@ -25,7 +25,7 @@ impl TokenStore for DynamoStore {
             .text(REVOKED_TOKENS.key.name, jti)
             .time("expiresAt", expires_at)
             // Rounded up: DynamoDB may remove it from this second on.
-            .number("expiresAt", expires_at.seconds() + 1)
+            .number(EXPIRES_AT, expires_at.seconds() + 1)
             .text(DIRECTORY.name, DIRECTORY_OF_ALL)
             .text(AGE.name, age(expires_at, jti));
         let longer = Condition::absent(&REVOKED_TOKENS).or(EXPIRY_MICROS, "<", number(expires_at.micros()));

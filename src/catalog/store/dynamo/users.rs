@@ -61,11 +61,31 @@ impl UserStore for DynamoStore {
     }
 
     async fn put(&self, record: UserRecord) -> Result<u64, StoreError> {
+        self.put_if_admin(record, None).await
+    }
+
+    async fn put_beside_admin(&self, record: UserRecord, admin: &UserId) -> Result<u64, StoreError> {
+        self.put_if_admin(record, Some(admin)).await
+    }
+
+    async fn enabled_admins(&self, limit: usize) -> Result<Vec<UserRecord>, StoreError> {
+        let query = Query::of_index(&USERS, &ADMINS_BY_ADDRESS, ENABLED_ADMIN);
+        self.first(&query, limit).await?.iter().map(read).collect()
+    }
+
+    async fn any(&self) -> Result<bool, StoreError> {
+        Ok(self.counter(COUNTER).await? > 0)
+    }
+}
+
+impl DynamoStore {
+    /// Stores a user over the one that has this revision, if `admin` is an administrator who can sign in.
+    async fn put_if_admin(&self, record: UserRecord, admin: Option<&UserId>) -> Result<u64, StoreError> {
         let next = record.revision + 1;
         // Mostly the address stays. When it does not, the refusal tells which one is to be given up.
         let mut address = record.email.clone();
         loop {
-            match self.put_user(&record, &address).await {
+            match self.put_user(&record, &address, admin).await {
                 Ok(()) => return Ok(next),
                 Err(NotDone::Refused(refused)) => {
                     let stored = refused.first().filter(|first| first.at == 0 && record.revision > 0);
@@ -83,19 +103,13 @@ impl UserStore for DynamoStore {
         }
     }
 
-    async fn enabled_admins(&self, limit: usize) -> Result<Vec<UserRecord>, StoreError> {
-        let query = Query::of_index(&USERS, &ADMINS_BY_ADDRESS, ENABLED_ADMIN);
-        self.first(&query, limit).await?.iter().map(read).collect()
-    }
-
-    async fn any(&self) -> Result<bool, StoreError> {
-        Ok(self.counter(COUNTER).await? > 0)
-    }
-}
-
-impl DynamoStore {
     /// Stores a user over the one that has this revision and address.
-    async fn put_user(&self, record: &UserRecord, address: &str) -> Result<(), NotDone> {
+    async fn put_user(
+        &self,
+        record: &UserRecord,
+        address: &str,
+        admin: Option<&UserId>,
+    ) -> Result<(), NotDone> {
         let id = record.id.as_str();
         let conflict = || Unless::Conflict(format!("user `{id}`"));
         let taken = || format!("the e-mail address `{}`", record.email);
@@ -112,6 +126,11 @@ impl DynamoStore {
                 writes.take(&address_key(&record.email), id, taken())?;
                 writes.release(&address_key(address), id, format!("user `{id}`"));
             }
+        }
+        if let Some(admin) = admin {
+            let enabled = Condition::is(ADMINS_BY_ADDRESS.key.name, text(ENABLED_ADMIN));
+            let unless = Unless::Conflict(format!("user `{admin}`"));
+            writes.check(&USERS, key(USERS.key.name, admin.as_str()), enabled, unless);
         }
         writes.run().await
     }

@@ -7,9 +7,11 @@ use super::error::is_duplicate;
 use super::{audit, doc, executions};
 use crate::catalog::record::{DatasetRecord, VersionRecord};
 use crate::catalog::store::{Change, Commit, StoreError};
-use crate::clock::Timestamp;
+use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::ids::DatasetId;
+use crate::limits;
 
+const INSERT_COMMIT: &str = include_str!("../../../../sql/store/commits_insert.sql");
 const INSERT: &str = include_str!("../../../../sql/store/datasets_insert.sql");
 const PUBLISH: &str = include_str!("../../../../sql/store/datasets_publish.sql");
 const UPDATE: &str = include_str!("../../../../sql/store/datasets_update.sql");
@@ -19,7 +21,11 @@ const EXPIRE_ONE: &str = include_str!("../../../../sql/store/versions_expire_one
 
 /// Makes the change inside `tx`; on an error the caller rolls all of it back.
 pub(super) fn apply(tx: &Transaction<'_>, commit: Commit) -> Result<(), StoreError> {
-    match tx.execute("insert into commits (id) values (?)", [commit.id.as_str()]) {
+    let now = SystemClock.now().seconds();
+    let forget = now - limits::COMMITS_KEPT.as_secs().cast_signed();
+    tx.prepare_cached("delete from commits where at < ?")?.execute([forget])?;
+    match tx.prepare_cached(INSERT_COMMIT)?.execute(named_params! { ":id": commit.id.as_str(), ":now": now })
+    {
         Err(cause) if is_duplicate(&cause) => {
             return Err(StoreError::Conflict(format!("commit `{}`", commit.id)));
         }

@@ -32,6 +32,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "transforms",
         sql: include_str!("../../../../sql/migrations/0004_transforms.sql"),
     },
+    Migration {
+        number: 5,
+        name: "commit age",
+        sql: include_str!("../../../../sql/migrations/0005_commit_age.sql"),
+    },
 ];
 
 /// Applies what the file lacks.

@@ -1,7 +1,7 @@
 //! People, in the table `users`.
 
 use async_trait::async_trait;
-use rusqlite::named_params;
+use rusqlite::{Transaction, named_params};
 
 use super::revision::Table;
 use super::{SqliteStore, doc};
@@ -44,20 +44,19 @@ impl UserStore for SqliteStore {
             .await
     }
 
-    async fn put(&self, mut record: UserRecord) -> Result<u64, StoreError> {
-        let read = record.revision;
-        record.revision += 1;
-        let doc = doc::write(&record)?;
+    async fn put(&self, record: UserRecord) -> Result<u64, StoreError> {
+        self.database.write(move |tx| put(tx, record)).await
+    }
+
+    async fn put_beside_admin(&self, record: UserRecord, admin: &UserId) -> Result<u64, StoreError> {
+        let admin = admin.clone();
+        let sql = "select exists (select 1 from users where id = ? and enabled_admin = 1)";
         self.database
             .write(move |tx| {
-                let enabled_admin = record.role == Role::Admin && !record.disabled;
-                let values = named_params! {
-                    ":id": record.id.as_str(), ":email": record.email, ":enabled_admin": enabled_admin,
-                    ":next": record.revision.cast_signed(), ":doc": doc,
-                };
-                let taken = || format!("the e-mail address `{}`", record.email);
-                TABLE.put(tx, record.id.as_str(), read, values, taken)?;
-                Ok(record.revision)
+                if !tx.query_row(sql, [admin.as_str()], |row| row.get(0))? {
+                    return Err(TABLE.conflict(admin.as_str()));
+                }
+                put(tx, record)
             })
             .await
     }
@@ -72,4 +71,18 @@ impl UserStore for SqliteStore {
         let sql = "select exists (select 1 from users)";
         self.database.read(move |tx| Ok(tx.query_row(sql, [], |row| row.get(0))?)).await
     }
+}
+
+fn put(tx: &Transaction<'_>, mut record: UserRecord) -> Result<u64, StoreError> {
+    let read = record.revision;
+    record.revision += 1;
+    let doc = doc::write(&record)?;
+    let enabled_admin = record.role == Role::Admin && !record.disabled;
+    let values = named_params! {
+        ":id": record.id.as_str(), ":email": record.email, ":enabled_admin": enabled_admin,
+        ":next": record.revision.cast_signed(), ":doc": doc,
+    };
+    let taken = || format!("the e-mail address `{}`", record.email);
+    TABLE.put(tx, record.id.as_str(), read, values, taken)?;
+    Ok(record.revision)
 }

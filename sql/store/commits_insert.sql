@@ -1,0 +1,1 @@
+insert into commits (id, at) values (:id, :now)
