@@ -1,5 +1,7 @@
 //! Two services on the same tables and the same bucket, as in production: what one does, the other sees.
 
+mod killed;
+
 use serde_json::{Value, json};
 use shirabe::auth::Role;
 
