@@ -33,6 +33,7 @@ mod results;
 mod serve;
 mod show;
 mod sink;
+mod transforms;
 mod users;
 
 pub use failure::Failure;
@@ -40,6 +41,7 @@ pub use host::{Host, Local, Place, Table};
 pub use out::Out;
 
 use client::Client;
+use transforms::TransformsCommand;
 
 const EXIT_CODES: &str = "Exit codes:
   0    done
@@ -105,6 +107,11 @@ enum Command {
         #[command(subcommand)]
         command: Option<datasets::DatasetsCommand>,
     },
+    /// Keep, run and watch transforms; lists them when nothing else is said
+    Transforms {
+        #[command(subcommand)]
+        command: Option<TransformsCommand>,
+    },
     /// Manage users
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -127,7 +134,11 @@ impl Command {
     /// Whether Ctrl-C is the command's own business: a server lets its answers finish, an import is
     /// cancelled where it runs.
     fn ends_by_itself(&self) -> bool {
-        matches!(self, Self::Serve(_) | Self::Executor(_) | Self::Import(_))
+        match self {
+            Self::Serve(_) | Self::Executor(_) | Self::Import(_) => true,
+            Self::Transforms { command } => command.as_ref().is_some_and(TransformsCommand::ends_by_itself),
+            _ => false,
+        }
     }
 }
 
@@ -187,6 +198,9 @@ async fn dispatch(
         Command::Query(args) => query::run(args, &client, out).await,
         Command::Datasets { command } => {
             datasets::run(command.unwrap_or(datasets::DatasetsCommand::LIST), &client, out).await
+        }
+        Command::Transforms { command } => {
+            transforms::run(command.unwrap_or(TransformsCommand::LIST), &client, out).await
         }
         Command::Functions(args) => functions::run(args, &client, out).await,
         Command::Users(command) => users::run(command, &client, out).await,

@@ -143,9 +143,12 @@ pub(super) fn batches(schema: &SchemaRef, batches: &[RecordBatch], out: &mut Out
     draw(&table, out)
 }
 
-/// A field of an item; dots go into what is nested.
+/// A field of an item; dots go into what is nested, numbers into lists.
 fn lookup<'a>(item: &'a Value, field: &str) -> &'a Value {
-    field.split('.').fold(item, |value, name| value.get(name).unwrap_or(&Value::Null))
+    field.split('.').fold(item, |value, name| {
+        let at = || name.parse::<usize>().ok().and_then(|at| value.get(at));
+        value.get(name).or_else(at).unwrap_or(&Value::Null)
+    })
 }
 
 fn value_cell(value: &Value) -> Cell {
@@ -161,6 +164,11 @@ pub(super) fn text(value: &Value) -> String {
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
         other => printable(&other.to_string()),
     }
+}
+
+/// Lines that somebody else wrote, as they are but for what [`printable`] keeps from a terminal.
+pub(super) fn lines(text: &str, mut line: impl FnMut(String)) {
+    text.lines().for_each(|text| line(printable(&text.replace('\t', "    "))));
 }
 
 /// Data must not move the cursor or change colours: control characters are shown as symbols.

@@ -9,6 +9,8 @@ use insta::assert_snapshot;
 use shirabe::cli::{self, Cli, Out};
 use shirabe::embedded::Embedded;
 
+use crate::support::{TestApp, serving};
+
 /// What a command wrote.
 #[derive(Clone, Default)]
 struct Paper(Arc<Mutex<Vec<u8>>>);
@@ -32,8 +34,12 @@ impl Paper {
 /// Runs one command on `folder`, and returns its result, its remarks, and whether it ended with `code`.
 async fn run(folder: &tempfile::TempDir, args: &[&str], code: u8) -> (String, String) {
     let data = folder.path().join("data");
-    let start = ["shirabe", "--data-dir", data.to_str().unwrap()];
-    let cli = Cli::try_parse_from(start.iter().chain(args)).unwrap();
+    run_at(&["--data-dir", data.to_str().unwrap()], args, code).await
+}
+
+/// The same, where `place` says.
+async fn run_at(place: &[&str], args: &[&str], code: u8) -> (String, String) {
+    let cli = Cli::try_parse_from([&["shirabe"], place, args].concat()).unwrap();
     let (results, remarks) = (Paper::default(), Paper::default());
     let out = Out::to(Box::new(results.clone()), Box::new(remarks.clone()));
     let ended = cli::run(cli, &Embedded, out).await;
@@ -251,4 +257,61 @@ async fn functions_are_listed_and_explained() {
     for line in ["Call:  hiragana_to_katakana(text)", "  text: Any text.", "| ヒラガナト漢字 |"] {
         assert!(one.contains(line), "{one}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_sql_is_kept_as_a_transform_and_run() {
+    let (app, folder) = (TestApp::new(), tempfile::tempdir().unwrap());
+    let ana = app.ana().await;
+    app.dataset(&ana, "売上", "id,amount\n1,10.5\n2,7\n").await;
+    let (address, _serving) = serving(&app, std::future::pending()).await;
+    let server = format!("http://{address}");
+    let at = ["--server", &server, "--api-key", &ana.token];
+    let file = folder.path().join("totals.sql");
+    let path = file.to_str().unwrap();
+    let write = |sql: &str| std::fs::write(&file, sql).unwrap();
+
+    write("select sum(amount) as total, nothing from \"売上\" where id >= $from");
+    let (_, told) = run_at(&at, &["transforms", "save", path, "--param", "from=1"], 1).await;
+    assert!(told.contains("totals.sql`: no column `nothing`") && told.contains("^"), "{told}");
+    write("select sum(amount) as total from \"売上\" where id >= $from");
+    let (made, _) = run_at(&at, &["transforms", "save", path, "--param", "from=1"], 0).await;
+    assert!(made.starts_with("totals: made, tf_"), "{made}");
+    let (ended, _) = run_at(&at, &["transforms", "run", "totals"], 0).await;
+    assert!(ended.starts_with("totals: 1 rows, version 1, "), "{ended}");
+    run_at(&at, &["transforms", "run", "totals", "--param", "from=2"], 0).await;
+    let (rows, _) = run_at(&at, &["query", "select total from totals"], 0).await;
+    assert_eq!(rows, "total\r\n7.0\r\n");
+
+    // The same file again is the same transform.
+    write("select max(amount) as total from \"売上\" where id >= $from");
+    let args = ["transforms", "save", path, "--cron", "0 6 * * *", "--time-zone", "Asia/Tokyo"];
+    let (changed, _) = run_at(&at, &args, 0).await;
+    assert!(changed.starts_with("totals: changed, tf_"), "{changed}");
+    let (listed, _) = run_at(&at, &["transforms"], 0).await;
+    assert!(
+        listed.contains("totals") && listed.contains("0 6 * * *") && listed.contains("T21:00:00"),
+        "{listed}"
+    );
+    run_at(&at, &["transforms", "pause", "totals"], 0).await;
+    let (shown, _) = run_at(&at, &["transforms", "show", "totals"], 0).await;
+    assert!(shown.contains("select max(amount)") && !shown.contains("next run"), "{shown}");
+    let (shown, _) = run_at(&at, &["transforms", "show", "totals", "--json"], 0).await;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&shown["params"]["from"], &shown["schedule_enabled"]), (&1.into(), &false.into()));
+
+    let (executions, _) = run_at(&at, &["transforms", "executions", "totals", "--json"], 0).await;
+    let executions: Vec<serde_json::Value> = serde_json::from_str(&executions).unwrap();
+    assert_eq!(executions.len(), 2, "{executions:?}");
+    let (log, _) = run_at(&at, &["transforms", "log", "totals"], 0).await;
+    assert_eq!(log, "");
+
+    let (_, told) = run_at(&at, &["transforms", "run", "totals", "--param", "until=9"], 1).await;
+    assert!(told.contains("until"), "{told}");
+    run_at(&at, &["transforms", "run", "nothing"], 4).await;
+    run_at(&at, &["transforms", "save", folder.path().to_str().unwrap()], 2).await;
+    run_at(&at, &["transforms", "delete", "totals"], 0).await;
+    run_at(&at, &["transforms", "run", "totals"], 4).await;
+    // On the data folder nobody has signed in.
+    run(&folder, &["transforms", "save", path], 2).await;
 }
