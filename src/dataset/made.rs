@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::ids::{CommitId, DatasetId};
 use crate::limits::COLUMNS_MAX;
 use crate::storage::keys;
+use crate::tasks;
 
 /// Files above which a version that is added to is written anew, if they are small: each costs a read a query.
 const FILES_ADDED_MAX: usize = 128;
@@ -54,8 +55,35 @@ pub struct Staged {
     place: Place,
     manifest: Arc<Manifest>,
     before: Option<Arc<Manifest>>,
-    target: Target,
+    files: Unnamed,
     _flight: Flight,
+}
+
+/// Files that nothing names yet. When they are dropped, because a run was cancelled or took too long, they are removed.
+#[derive(Debug)]
+struct Unnamed(Option<Target>);
+
+impl Unnamed {
+    /// Removes them, and returns when they are gone.
+    async fn discard(mut self) {
+        if let Some(target) = self.0.take() {
+            write::discard(&target).await;
+        }
+    }
+
+    /// From here on they may be named: only the collector, who looks, may remove them.
+    fn keep(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        // Where no tasks run any more the service is ending, and the collector removes them.
+        if let Some(target) = self.0.take() {
+            tasks::detach(async move { write::discard(&target).await });
+        }
+    }
 }
 
 impl Staged {
@@ -123,12 +151,13 @@ impl Datasets {
         let label = keys::new_label(place.next_number());
         let target = Target { store: Arc::clone(&self.parts.objects), id: made.id.clone(), label };
         let flight = self.in_flight(&target.label);
+        let unnamed = Unnamed(Some(target.clone()));
         let rows = self.in_order(&schema_is, &made.layout, rows.boxed())?;
         let sizes = Sizes::new(self.parts.settings.threads);
         let files = match write::write(&target, &schema_is, &made.layout, sizes, rows).await {
             Ok(files) => files,
             Err(error) => {
-                write::discard(&target).await;
+                unnamed.discard().await;
                 return Err(error);
             }
         };
@@ -156,7 +185,7 @@ impl Datasets {
             flight: None,
         };
         let manifest = Arc::new(self.manifest_of(caller, &place, candidate, CommitId::random()));
-        Ok(Staged { place, manifest, before, target, _flight: flight })
+        Ok(Staged { place, manifest, before, files: unnamed, _flight: flight })
     }
 
     /// Makes a staged version the one in force, and ends the execution that made it, in one commit.
@@ -171,6 +200,7 @@ impl Datasets {
         audit: AuditRecord,
         execution: Option<ExecutionRecord>,
     ) -> Result<DatasetRecord> {
+        staged.files.keep();
         let manifest_blake3 = self.store_manifest(&staged.manifest).await?;
         let mut attempts = 1;
         loop {
@@ -190,7 +220,7 @@ impl Datasets {
 
     /// Removes what was staged and is of no use.
     pub async fn discard(&self, staged: Staged) {
-        write::discard(&staged.target).await;
+        staged.files.discard().await;
     }
 
     /// The place as it is now, if only something beside its version has changed.

@@ -107,6 +107,8 @@ impl Transforms {
             Language::Sql => self.check_sql(by, &mut record).await?,
             Language::Python => self.check_python(by, &mut record).await?,
         }
+        // A statement names its own inputs.
+        check_input_count(&record.inputs)?;
         graph::refuse_cycles(self.stores(), &record).await?;
         self.output_name_is_free(&record).await?;
         Ok(record)
@@ -217,6 +219,7 @@ impl Transforms {
         by: &Principal,
         inputs: &[TransformInput],
     ) -> Result<Vec<DatasetRecord>> {
+        check_input_count(inputs)?;
         let mut found = Vec::with_capacity(inputs.len());
         let mut seen = std::collections::HashSet::new();
         for input in inputs {
@@ -232,14 +235,6 @@ impl Transforms {
                 }
                 Err(error) => return Err(error),
             }
-        }
-        if found.len() > limits::TABLES_PER_STATEMENT_MAX {
-            let message = format!(
-                "there are {} inputs; at most {} are accepted",
-                found.len(),
-                limits::TABLES_PER_STATEMENT_MAX
-            );
-            return Err(Error::invalid_field("input_dataset_ids", message));
         }
         Ok(found)
     }
@@ -277,6 +272,16 @@ fn check_length(field: &'static str, text: &str, chars_max: usize) -> Result<()>
         field,
         format!("`{field}` has {n_chars} characters; at most {chars_max} are accepted"),
     ))
+}
+
+/// More are not accepted, because the store writes a row for each in the transaction that saves the transform.
+fn check_input_count(inputs: &[TransformInput]) -> Result<()> {
+    let most = limits::TRANSFORM_INPUTS_MAX;
+    if inputs.len() > most {
+        let message = format!("there are {} inputs; at most {most} are accepted", inputs.len());
+        return Err(Error::invalid_field("input_dataset_ids", message));
+    }
+    Ok(())
 }
 
 fn check_code(code: &str) -> Result<()> {

@@ -2,8 +2,14 @@
 
 use serde_json::{Value, json};
 use shirabe::auth::Role;
+use shirabe::catalog::record::AuditEvent;
+use shirabe::catalog::store::sqlite::SqliteStore;
+use shirabe::catalog::store::{Change, Commit, PageRequest, Stores};
+use shirabe::clock::{Clock as _, SystemClock};
+use shirabe::ids::DatasetId;
 
 use super::{TRIPS, execute, sql};
+use crate::crash::server::until;
 use crate::support::TestApp;
 
 /// Takes as long as it is let.
@@ -51,6 +57,31 @@ async fn a_run_ends_by_its_deadline() {
     assert_eq!(message, "it ran longer than 1 s and was stopped");
 }
 
+/// Files below a folder, how deep ever.
+fn files(folder: &std::path::Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let count = |path: std::path::PathBuf| if path.is_dir() { files(&path) } else { 1 };
+    entries.map(|entry| count(entry.unwrap().path())).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_stored_of_a_cancelled_run_is_removed() {
+    let app = TestApp::new();
+    let ana = app.ana().await;
+    app.dataset(&ana, "trips", TRIPS).await;
+    let check = json!({ "kind": "sql", "name": "endless", "sql": ENDLESS.replace("trips", "candidate") });
+    let body = json!({ "name": "t", "language": "sql", "code": "select * from trips", "checks": [check] });
+    let transform = super::make(&app, &ana, &body).await;
+    let stored = app.path().join("objects/datasets").join(transform["output_dataset_id"].as_str().unwrap());
+    let path = format!("/api/transforms/{}/execute", super::id(&transform));
+    let begun = app.post(&path).by(&ana).header("prefer", "respond-async").json(&json!({})).send().await;
+    begun.data(202);
+    // Its rows are stored, and its check goes on for ever.
+    until(|| files(&stored) > 0).await;
+    app.post(&format!("{}/cancel", begun.header("location"))).by(&ana).send().await.data(200);
+    until(|| files(&stored) == 0).await;
+}
+
 #[tokio::test]
 async fn inputs_stay_and_whoever_may_not_sign_in_runs_nothing() {
     let app = TestApp::new();
@@ -65,4 +96,56 @@ async fn inputs_stay_and_whoever_may_not_sign_in_runs_nothing() {
     let on = json!({ "disabled": false });
     app.put(&format!("/api/users/{}", ana.id)).by(&admin).json(&on).send().await.data(200);
     assert_eq!(super::run(&app, &ana, &id).await["status"], "success");
+}
+
+/// What is below a service that has ended.
+fn stores(folder: &tempfile::TempDir) -> Stores {
+    SqliteStore::open(folder.path().join("shirabe.db")).unwrap().stores()
+}
+
+/// The service refuses to delete what a transform reads, but between the trigger and the run another version of it, or
+/// somebody at the records, may have done it.
+#[tokio::test]
+async fn an_input_that_is_gone_is_named() {
+    let app = TestApp::new();
+    let ana = app.ana().await;
+    let trips: DatasetId = app.dataset(&ana, "trips", TRIPS).await.parse().unwrap();
+    let id = sql(&app, &ana, "t", "select * from trips").await;
+    super::run(&app, &ana, &id).await;
+    let folder = app.close();
+    let change = Change::Delete { id: trips.clone(), revision: 1, at: SystemClock.now() };
+    stores(&folder).datasets.commit(Commit::of(change)).await.unwrap();
+
+    let app = TestApp::on(folder, &[]);
+    let message = execute(&app, &ana, &id, &json!({})).await.refused(400, "VALIDATION_ERROR");
+    assert_eq!(message, "no dataset `trips`");
+    let executions = app.get(&format!("/api/transforms/{id}/executions")).by(&ana).send().await.data(200);
+    assert_eq!(executions[0]["status"], "failed", "{executions}");
+    assert_eq!(app.rows(&ana, "select count(*) from t").await, json!([[3]]), "the version in force stays");
+}
+
+#[tokio::test]
+async fn what_ran_is_in_the_audit_log() {
+    let app = TestApp::new();
+    let ana = app.ana().await;
+    app.dataset(&ana, "trips", TRIPS).await;
+    let good = sql(&app, &ana, "good", "select * from trips").await;
+    let bad = sql(&app, &ana, "bad", "select 10 / (fare - fare) as x from trips").await;
+    let done = super::run(&app, &ana, &good).await;
+    execute(&app, &ana, &bad, &json!({})).await.refused(422, "BAD_DATA");
+
+    let folder = app.close();
+    let page = stores(&folder).audit.list(PageRequest::first(100)).await.unwrap();
+    let mut events = page.items.iter().filter(|record| record.target_type == "transform");
+    let [failed, executed] = [events.next().unwrap(), events.next().unwrap()];
+    assert!(events.next().is_none());
+    assert_eq!((failed.event, failed.target_id.as_str()), (AuditEvent::TransformFailed, bad.as_str()));
+    assert_eq!((executed.event, executed.target_id.as_str()), (AuditEvent::TransformExecuted, good.as_str()));
+    assert!(
+        [failed, executed]
+            .iter()
+            .all(|record| record.user_id.as_ref().is_some_and(|id| id.as_str() == ana.id))
+    );
+    assert_eq!(executed.details["execution_id"], done["execution_id"], "{}", executed.details);
+    assert!(failed.details.to_string().contains("BAD_DATA"), "{}", failed.details);
 }
