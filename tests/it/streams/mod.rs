@@ -7,7 +7,10 @@
 mod clients;
 mod wire;
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -41,28 +44,57 @@ const ROWS: u64 = 32_768;
 const STALLING: &str = "select value, md5(cast(value as varchar)) as text from range(0, 42000) union all \
     select count(*), 'x' from range(0, 1000000) a, range(0, 1000000) b where (a.value * b.value) % 7 = 3";
 
-/// The interpreter that has the readers; `None` where nobody has installed them.
-#[expect(clippy::disallowed_methods, reason = "the tests are told by the environment where the readers are")]
-fn interpreter() -> Option<String> {
-    let found = std::env::var("SHIRABE_READERS").ok();
-    assert!(
-        found.is_some() || std::env::var_os("CI").is_none(),
-        "`SHIRABE_READERS` is not set: see `./dev test`"
-    );
-    found
+/// The process in which the readers are.
+#[derive(Clone)]
+struct Readers(Arc<Mutex<Process>>);
+
+struct Process {
+    child: Child,
+    answers: BufReader<ChildStdout>,
 }
 
-/// What a reader says of the answer to a query.
-#[expect(clippy::disallowed_methods, reason = "readers of others are programs of their own")]
-async fn read(python: &str, reader: &str, address: std::net::SocketAddr, by: &Person, query: &str) -> Value {
-    let format = READERS.iter().find(|(name, ..)| *name == reader).unwrap().1;
-    let url = format!("http://{address}/api/query?format={format}&{query}");
-    let mut command = Command::new(python);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/streams/read.py");
-    command.args([script, reader, &url, &by.token]);
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|_| panic!("{reader}: {}", String::from_utf8_lossy(&output.stderr)))
+impl Readers {
+    /// Starts it; `None` where nobody has installed the readers.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tests are told by the environment where the readers are, which are programs of their own"
+    )]
+    fn start() -> Option<Self> {
+        let found = std::env::var("SHIRABE_READERS").ok();
+        assert!(
+            found.is_some() || std::env::var_os("CI").is_none(),
+            "`SHIRABE_READERS` is not set: see `./dev test`"
+        );
+        let mut command = Command::new(found?);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/streams/read.py"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Some(Self(Arc::new(Mutex::new(Process { child, answers }))))
+    }
+
+    /// What a reader says of the answer to a query.
+    async fn read(&self, reader: &str, address: SocketAddr, by: &Person, query: &str) -> Value {
+        let format = READERS.iter().find(|(name, ..)| *name == reader).unwrap().1;
+        let url = format!("http://{address}/api/query?format={format}&{query}");
+        let (process, ask) = (Arc::clone(&self.0), format!("{reader}\t{url}\t{}\n", by.token));
+        let said = shirabe::tasks::blocking(move || {
+            let mut process = process.lock().unwrap();
+            process.child.stdin.as_mut().unwrap().write_all(ask.as_bytes()).unwrap();
+            let mut said = String::new();
+            process.answers.read_line(&mut said).unwrap();
+            Ok::<_, shirabe::error::Error>(said)
+        });
+        let said = said.await.unwrap();
+        serde_json::from_str(&said).unwrap_or_else(|_| panic!("{reader} said: {said}"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already, which the wait tells.
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
 }
 
 fn query(sql: &str, more: &str) -> String {
@@ -72,12 +104,12 @@ fn query(sql: &str, more: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_reader_knows_a_whole_answer_from_one_that_failed() {
-    let Some(python) = interpreter() else { return };
+    let Some(readers) = Readers::start() else { return };
     let app = TestApp::new();
     let ana = app.ana().await;
     let (address, _serving) = serving(&app, std::future::pending()).await;
     for (reader, _, sees_truncation) in READERS {
-        let ask = async |sql: &str, more: &str| read(&python, reader, address, &ana, &query(sql, more)).await;
+        let ask = async |sql: &str, more: &str| readers.read(reader, address, &ana, &query(sql, more)).await;
 
         let whole = ask(LONG, "").await;
         assert_eq!(whole["error"], Value::Null, "{reader}: {whole}");
@@ -110,16 +142,16 @@ async fn every_reader_knows_a_whole_answer_from_one_that_failed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_format_tells_a_cancelled_answer_and_one_that_grew_too_large() {
-    let Some(python) = interpreter() else { return };
+    let Some(readers) = Readers::start() else { return };
     let app = TestApp::with(&[("QUERY_RESULT_MB", "2")]);
     let ana = app.ana().await;
     let (address, _serving) = serving(&app, std::future::pending()).await;
     for (reader, ..) in READERS.iter().filter(|(reader, ..)| first_of_its_format(reader)) {
-        let large = read(&python, reader, address, &ana, &query(LONG, "")).await;
+        let large = readers.read(reader, address, &ana, &query(LONG, "")).await;
         broke_off(reader, "grew too large", "OVER_LIMIT", &large);
 
         let stalling = query(STALLING, "");
-        let asking = read(&python, reader, address, &ana, &stalling);
+        let asking = readers.read(reader, address, &ana, &stalling);
         let (cancelled, ()) = tokio::join!(asking, cancel_behind_first_rows(&app, &ana));
         broke_off(reader, "was cancelled", "CANCELLED", &cancelled);
     }
@@ -165,16 +197,16 @@ fn broke_off(reader: &str, cause: &str, code: &str, said: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_answer_says_in_its_head_how_it_ended() {
-    let Some(python) = interpreter() else { return };
+    let Some(readers) = Readers::start() else { return };
     let app = TestApp::new();
     let ana = app.ana().await;
     let (address, _serving) = serving(&app, std::future::pending()).await;
     for (more, truncated) in [("", "false"), ("&limit=2", "true")] {
         let sql = query("select * from range(0, 3)", more);
-        let said = read(&python, "pandas csv", address, &ana, &sql).await;
+        let said = readers.read("pandas csv", address, &ana, &sql).await;
         assert_eq!((&said["error"], &said["truncated"]), (&Value::Null, &truncated.into()), "{said}");
     }
     let sql = query("select 1 / (value - 2) from range(0, 3)", "");
-    let said = read(&python, "pandas csv", address, &ana, &sql).await;
+    let said = readers.read("pandas csv", address, &ana, &sql).await;
     assert_eq!(said["error"], "HTTPError: HTTP Error 422: Unprocessable Entity");
 }
