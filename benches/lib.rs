@@ -110,6 +110,9 @@ impl Service {
         std::fs::create_dir_all(&spill)?;
         let mut config = EngineConfig::new(spill);
         config.target_partitions = THREADS;
+        // As the program has it by default.
+        config.memory_bytes_max = shirabe::machine::memory_for_queries();
+        config.memory_per_query_bytes_max = config.memory_bytes_max;
         let stores = SqliteStore::open(folder.join("shirabe.db"))?.stores();
         let engine = Engine::new(config, Arc::clone(&objects), Arc::clone(&stores.history))?;
         let settings = Settings {

@@ -310,12 +310,6 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }
 
-/// Memory for decoded columns, where nobody says how much.
-fn column_bytes() -> usize {
-    const BYTES_MAX: u64 = 4 << 30;
-    usize::try_from((machine::memory_bytes() / 8).min(BYTES_MAX)).unwrap_or(0)
-}
-
 /// What queries and what is kept of them may take.
 fn memory_of_queries(engine: &EngineConfig) -> u64 {
     (engine.memory_bytes_max + engine.result_cache_bytes_max + engine.hot_bytes_max) as u64
@@ -331,9 +325,7 @@ fn engine_config(config: &Config, spill: std::path::PathBuf) -> EngineConfig {
     engine.deadline = Duration::from_secs(config.queries.timeout_s);
     let queries = &config.queries;
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    if let Some(bytes) = queries.memory_bytes_max {
-        engine.memory_bytes_max = size(bytes);
-    }
+    engine.memory_bytes_max = queries.memory_bytes_max.map_or_else(machine::memory_for_queries, size);
     engine.memory_per_query_bytes_max = match queries.memory_per_query_bytes_max {
         Some(bytes) => size(bytes),
         None => engine.memory_bytes_max,
@@ -343,7 +335,7 @@ fn engine_config(config: &Config, spill: std::path::PathBuf) -> EngineConfig {
     engine.result_bytes_max = queries.result_bytes_max;
     engine.scan_bytes_max = queries.scan_bytes_max;
     engine.result_cache_bytes_max = size(queries.cache_bytes_max);
-    engine.hot_bytes_max = queries.column_bytes_max.map_or_else(column_bytes, size);
+    engine.hot_bytes_max = queries.column_bytes_max.map_or_else(machine::memory_for_columns, size);
     engine.history_max = queries.history_max;
     let running_max = queries.running_max.map_or_else(|| 4 * cores().max(2), size);
     // Three quarters: whoever keeps as many queries going as they may leaves room for others.

@@ -11,6 +11,22 @@ pub fn memory_bytes() -> u64 {
     at_most_the_containers(u64::from(info.mem_unit).saturating_mul(info.totalram))
 }
 
+/// Memory for queries and for sorts of imports, where nobody says how much.
+#[must_use]
+pub fn memory_for_queries() -> usize {
+    share(4, 512 << 20, 16 << 30)
+}
+
+/// Memory for decoded columns, where nobody says how much.
+#[must_use]
+pub fn memory_for_columns() -> usize {
+    share(8, 0, 4 << 30)
+}
+
+fn share(parts: u64, least: u64, most: u64) -> usize {
+    usize::try_from((memory_bytes() / parts).clamp(least, most)).unwrap_or(usize::MAX)
+}
+
 /// Memory that is there to be taken at this moment, by everybody on the machine together.
 #[must_use]
 pub fn memory_available_bytes() -> u64 {

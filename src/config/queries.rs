@@ -11,7 +11,7 @@ const TIMEOUT: Setting = Setting {
 const MEMORY: Setting = Setting {
     name: "QUERY_MEMORY_MB",
     default: None,
-    meaning: "memory for all queries and sorts together, in MiB; by default 512",
+    meaning: "memory for all queries and sorts together, in MiB; by default a quarter of the machine's, 512 at least",
 };
 const MEMORY_EACH: Setting = Setting {
     name: "QUERY_MEMORY_EACH_MB",
