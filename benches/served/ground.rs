@@ -60,9 +60,36 @@ impl Ground {
 
     /// Our server on this data; one at a time. It reads files each time, as what it is compared with does.
     pub(super) async fn serve(&self) -> Outcome<Server> {
+        self.serve_with(&[]).await
+    }
+
+    /// The same with more settings.
+    pub(super) async fn serve_with(&self, more: &[(&str, &str)]) -> Outcome<Server> {
         let memory = MEMORY_MB.to_string();
         let settings = [("QUERY_MEMORY_MB", memory.as_str()), ("QUERY_COLUMNS_MB", "0")];
-        Server::shirabe(self.folder.path(), &settings).await
+        Server::shirabe(self.folder.path(), &[&settings, more].concat()).await
+    }
+
+    /// A file that is gone with this.
+    pub(super) fn scratch(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The Parquet files of a dataset that a server on this data has made.
+    pub(super) fn parquet_below(&self, dataset: &str) -> Outcome<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        let mut folders = vec![Service::objects(self.folder.path()).join("datasets").join(dataset)];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder)? {
+                let path = entry?.path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false if path.extension().is_some_and(|ending| ending == "parquet") => found.push(path),
+                    false => {}
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Our server on a copy of this data, beside the other one. It keeps columns that are read again.

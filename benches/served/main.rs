@@ -10,6 +10,7 @@
 //! replace   W13  1,000 replacements under load
 //! cancel         from the wish to stop to the end, by kind of operator
 //! overload       ten times more than there is room for
+//! transform W11  statements beside DuckDB's COPY, Python beside plain pandas
 //! s3             TPC-H, imports and publishes with files in S3, near and far, beside a folder; only when it is named,
 //!                with `--s3 URL --dynamodb URL`
 //! ```
@@ -35,12 +36,14 @@ mod s3;
 mod server;
 mod small;
 mod tpch;
+mod transform;
 
 use shirabe_benches::{Outcome, runtime};
 
 use ground::Ground;
 
-const PARTS: [&str; 8] = ["small", "tpch", "export", "herd", "replace", "cancel", "overload", "s3"];
+const PARTS: [&str; 9] =
+    ["small", "tpch", "export", "herd", "replace", "cancel", "overload", "transform", "s3"];
 
 fn main() -> Outcome<()> {
     let asked: Vec<String> =
@@ -69,6 +72,7 @@ async fn measure(part: &str, ground: &Ground) -> Outcome<()> {
         "replace" => replace::measure(ground).await,
         "cancel" => cancel::measure(ground).await,
         "s3" => s3::measure(ground).await,
+        "transform" => transform::measure(ground).await,
         _ => overload::measure(ground).await,
     }
 }
