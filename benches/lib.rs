@@ -111,7 +111,8 @@ impl Service {
         let mut config = EngineConfig::new(spill);
         config.target_partitions = THREADS;
         // As the program has it by default.
-        config.memory_bytes_max = shirabe::machine::memory_for_queries();
+        let asked = argument("--memory-mb").map(|text| text.parse::<usize>()).transpose()?;
+        config.memory_bytes_max = asked.map_or_else(shirabe::machine::memory_for_queries, |mb| mb << 20);
         config.memory_per_query_bytes_max = config.memory_bytes_max;
         let stores = SqliteStore::open(folder.join("shirabe.db"))?.stores();
         let engine = Engine::new(config, Arc::clone(&objects), Arc::clone(&stores.history))?;

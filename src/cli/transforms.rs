@@ -312,10 +312,12 @@ async fn follow(client: &Client, id: &str, execution: &str, out: &mut Out) -> Re
 async fn log(client: &Client, id: &str, execution: &str, out: &mut Out) -> Result<(), Failure> {
     let request = client.request(Method::GET, &["transforms", id, "executions", execution, "log"]);
     let mut printed = client.send(request).await?;
+    let mut last = b'\n';
     while let Some(piece) = printed.chunk().await.map_err(|cause| broken(&cause))? {
+        last = piece.last().copied().unwrap_or(last);
         out.bytes(&piece)?;
     }
-    Ok(())
+    if last == b'\n' { Ok(()) } else { out.line("") }
 }
 
 async fn cancel(client: &Client, id: &str, execution: &str) -> Result<(), Failure> {

@@ -201,7 +201,7 @@ impl Datasets {
         execution: Option<ExecutionRecord>,
     ) -> Result<DatasetRecord> {
         staged.files.keep();
-        let manifest_blake3 = self.store_manifest(&staged.manifest).await?;
+        let manifest_blake3 = self.store_manifest(&staged.place, &staged.manifest).await?;
         let mut attempts = 1;
         loop {
             let record = staged.place.record(&staged.manifest, &manifest_blake3);

@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::service::{Caller, Datasets, Flight};
 use crate::catalog::manifest::{self, Column, DataFile, Manifest, QuarantineFile};
 use crate::catalog::name::NameKey;
-use crate::catalog::record::{AuditEvent, AuditRecord, DatasetRecord, Source, VersionKind, VersionRecord};
+use crate::catalog::record::{
+    AuditEvent, AuditRecord, DatasetRecord, ExpiredVersion, Source, VersionKind, VersionRecord,
+};
 use crate::catalog::store::{Change, Commit};
 use crate::catalog::transform::ExecutionRecord;
 use crate::error::Error;
@@ -125,7 +127,7 @@ impl Datasets {
     ) -> Result<DatasetRecord, Error> {
         let _flight = candidate.flight.take();
         let manifest = self.manifest_of(caller, &place, candidate, CommitId::random());
-        let manifest_blake3 = self.store_manifest(&manifest).await?;
+        let manifest_blake3 = self.store_manifest(&place, &manifest).await?;
         let record = place.record(&manifest, &manifest_blake3);
         let event = match place {
             Place::New(_) => AuditEvent::DatasetCreated,
@@ -136,7 +138,14 @@ impl Datasets {
     }
 
     /// Stores the manifest of a version to be, and returns its BLAKE3.
-    pub(super) async fn store_manifest(&self, manifest: &Manifest) -> Result<String, Error> {
+    pub(super) async fn store_manifest(&self, place: &Place, manifest: &Manifest) -> Result<String, Error> {
+        // A bucket may hold datasets of other services, which the collector leaves alone. If this one never comes to
+        // be, that is how it knows that it was ours.
+        if matches!(place, Place::New(_)) && self.parts.settings.objects_are_shared {
+            let (dataset_id, label) = (manifest.dataset_id.clone(), manifest.label.clone());
+            let first = ExpiredVersion { dataset_id, label, expired_at: self.now() };
+            self.parts.stores.expired.add(&first).await?;
+        }
         let bytes = serde_json::to_vec_pretty(manifest).map_err(Error::internal)?;
         let key = keys::manifest(&manifest.dataset_id, &manifest.label);
         let written = storage::put_new(&self.parts.objects, &key, Bytes::from(bytes)).await?;

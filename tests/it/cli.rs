@@ -304,7 +304,7 @@ async fn a_file_of_sql_is_kept_as_a_transform_and_run() {
     let executions: Vec<serde_json::Value> = serde_json::from_str(&executions).unwrap();
     assert_eq!(executions.len(), 2, "{executions:?}");
     let (log, _) = run_at(&at, &["transforms", "log", "totals"], 0).await;
-    assert_eq!(log, "");
+    assert_eq!(log, "[shirabe] reads `売上` version 1: 2 rows\n");
 
     let (_, told) = run_at(&at, &["transforms", "run", "totals", "--param", "until=9"], 1).await;
     assert!(told.contains("until"), "{told}");

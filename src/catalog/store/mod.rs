@@ -272,6 +272,9 @@ pub trait DatasetStore: fmt::Debug + Send + Sync {
 /// Versions that wait for the collector.
 #[async_trait]
 pub trait ExpiredStore: fmt::Debug + Send + Sync {
+    /// Adds one that no commit has expired. Adding one twice is fine.
+    async fn add(&self, expired: &ExpiredVersion) -> Result<(), StoreError>;
+
     /// Those that expired before `before`, oldest first.
     async fn expired(&self, before: Timestamp, page: PageRequest)
     -> Result<Page<ExpiredVersion>, StoreError>;

@@ -46,6 +46,14 @@ impl Folder {
         self.root.path().join("data")
     }
 
+    /// A file beside the data.
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let file = self.root.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
     /// The program, about to be started on this folder.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program(&self.data());

@@ -53,3 +53,33 @@ async fn the_command_line_imports_from_s3_and_workers_read_from_it() {
     let said = format!("the bucket `no-such-bucket-here` at {} cannot be used", bucket.endpoint);
     assert!(!good && text.contains(&said) && text.contains("is not there"), "{text}");
 }
+
+/// A bucket may be shared with other services, and what is nobody's there may be theirs.
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_import_that_crashed_leaves_nothing_in_the_bucket() {
+    let Some(bucket) = TestBucket::new().await else { return };
+    let folder = Folder::new();
+    let file = folder.write("t.csv", "id,city\n1,Oslo\n");
+    let command = |arguments: &[&str]| {
+        let mut command = folder.command(arguments);
+        command.envs(bucket.settings());
+        command
+    };
+    let import = ["import", file.to_str().unwrap(), "--name", "t"];
+    let mut crash = command(&import);
+    let ended = crash.env("FAILPOINTS", "import.manifest_stored=return").status().unwrap();
+    assert!(!ended.success(), "{ended}");
+    assert!(bucket.keys().await.iter().any(|key| key.contains("/versions/")), "{:?}", bucket.keys().await);
+    // Whose dataset this is, nothing else tells.
+    let others = "datasets/ds_00000000000000000000000000000001/versions/v00000001-other.json";
+    bucket.put(others, "{}").await;
+
+    let (good, text) = output(command(&["gc"]));
+    assert!(good, "{text}");
+    assert_eq!(bucket.keys().await, [others], "{text}");
+    let (good, text) = output(command(&import));
+    assert!(good && text.contains("t: 1 rows, 2 columns, version 1"), "{text}");
+    let (good, text) = output(command(&["check"]));
+    assert!(good, "{text}");
+}

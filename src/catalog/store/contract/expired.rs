@@ -4,7 +4,7 @@ use super::{at, commit, create, dataset, walk};
 use crate::catalog::record::ExpiredVersion;
 use crate::catalog::store::{Change, Stores};
 use crate::clock::Timestamp;
-use crate::ids::UserId;
+use crate::ids::{DatasetId, UserId};
 
 pub(super) async fn run(stores: &Stores) {
     let owner = UserId::random();
@@ -22,6 +22,14 @@ pub(super) async fn run(stores: &Stores) {
     check(stores, at(-899), &made[..1]).await;
     check(stores, at(-700), &made[..3]).await;
     check(stores, at(-699), &made).await;
+
+    let label = "00000001-added".to_owned();
+    let added = ExpiredVersion { dataset_id: DatasetId::random(), label, expired_at: at(-950) };
+    stores.expired.add(&added).await.unwrap();
+    stores.expired.add(&added).await.unwrap();
+    check(stores, at(-900), std::slice::from_ref(&added)).await;
+    stores.expired.forget(&added).await.unwrap();
+    check(stores, at(-900), &[]).await;
 
     stores.expired.forget(&made[0]).await.unwrap();
     stores.expired.forget(&made[0]).await.unwrap();

@@ -23,6 +23,11 @@ const TOMBSTONE: &str = "*";
 
 #[async_trait]
 impl ExpiredStore for DynamoStore {
+    async fn add(&self, expired: &ExpiredVersion) -> Result<(), StoreError> {
+        let ExpiredVersion { dataset_id, label, expired_at } = expired;
+        self.put_all(&EXPIRED, vec![write(dataset_id, label, *expired_at).finish(String::new)?]).await
+    }
+
     async fn expired(
         &self,
         before: Timestamp,

@@ -1,7 +1,7 @@
 //! Versions that wait for the collector, in the table `expired_versions`.
 
 use async_trait::async_trait;
-use rusqlite::{Row, named_params};
+use rusqlite::{Row, Transaction, named_params};
 
 use super::SqliteStore;
 use super::place::Place;
@@ -14,6 +14,15 @@ const LIST: &str = include_str!("../../../../sql/store/expired_list.sql");
 
 #[async_trait]
 impl ExpiredStore for SqliteStore {
+    async fn add(&self, expired: &ExpiredVersion) -> Result<(), StoreError> {
+        let ExpiredVersion { dataset_id: id, label, expired_at } = expired.clone();
+        let sql = "insert or replace into expired_versions (dataset_id, label, expired_at) values (?, ?, ?)";
+        let added = move |tx: &Transaction<'_>| {
+            Ok(tx.execute(sql, (id.as_str(), label, expired_at.micros())).map(drop)?)
+        };
+        self.database.write(added).await
+    }
+
     async fn expired(
         &self,
         before: Timestamp,
