@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use shirabe_wire::frame;
 use shirabe_wire::message::Greeting;
 
+mod arenas;
 mod child;
 mod confine;
 mod environment;
@@ -55,8 +56,10 @@ fn main() -> ExitCode {
 /// Loads, then serves jobs until the service is gone.
 fn serve(home: &std::path::Path, socket: std::os::fd::BorrowedFd<'_>) -> Result<(), String> {
     environment::set(home);
+    arenas::gather().map_err(|cause| format!("there is no memory: {cause}"))?;
     interpreter::start().map_err(|reason| format!("Python does not start: {reason}"))?;
     let python = interpreter::Loaded::load(home)?;
+    arenas::close();
     let null = process::null().map_err(|cause| format!("there is no empty input: {cause}"))?;
     let shed = zygote::shed_threads(&python).map_err(|cause| format!("it has threads: {cause}"))?;
     if matches!(shed, zygote::Shed::Loader) {
