@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!  loader      imports the libraries; some start threads, and a process with threads is not forked from
-//!    └ zygote  a fork of it with one thread; waits for jobs, and runs no user code
+//!    └ zygote  a fork of it with one thread; hands jobs over, and runs no user code
 //!       └ keeper   a fork for one run: namespaces and a root of its own, waits for the child, tells how it died
-//!          └ child    limits, no rights, Landlock, a filter of system calls, a try of what must fail; then user code
+//!          └ child    no rights, Landlock; then waits for its job, while there is none (spare)
+//!                     limits, a filter of system calls, a try of what must fail; then user code
 //! ```
 //!
 //! Why: importing takes seconds, forking a millisecond. Each run begins as a copy of a process that has met no other
@@ -29,6 +30,7 @@ mod keeper;
 mod layout;
 mod pages;
 mod process;
+mod spare;
 mod zygote;
 
 /// In place of a folder: waits for the processes that it has, and does nothing else.
