@@ -1,8 +1,8 @@
 //! The process in which user code runs, and the order in which it gives everything else up.
 //!
 //! ```text
-//!  before there is a job   a run of nothing, rights, Landlock (confine::ahead)
-//!  the job                 descriptors at their numbers, inputs in memory, all else closed
+//!  before there is a job   a run of nothing (begin), rights, Landlock (confine::ahead)
+//!  the job                 descriptors at their numbers, inputs in memory, all else closed (take)
 //!  before user code        limits, the filter, what must fail (confine::finish)
 //! ```
 
@@ -72,7 +72,8 @@ pub(crate) fn run(tier: Tier, place: &Place<'_>, outside: Outside, tie: Tie) -> 
     process::exit(i32::from(write(&report).is_err()))
 }
 
-/// Sees to it that the child does not outlive its keeper, closes what it needs no more, and runs nothing once.
+/// Sees to it that the child does not outlive its keeper, runs nothing once if there is time, and closes what it needs
+/// no more.
 fn begin(place: &Place<'_>, alive: OwnedFd, outside: Outside, kept: [&OwnedFd; 2]) -> Result<Bounds, String> {
     let Outside { other_tasks, proc } = outside;
     let told = |cause: io::Error| format!("beginning: {cause}");
@@ -86,11 +87,14 @@ fn begin(place: &Place<'_>, alive: OwnedFd, outside: Outside, kept: [&OwnedFd; 2
         process::place(&null, number).map_err(told)?;
     }
     drop(null);
-    place.python.run_nothing()?;
+    // With a job there already, nobody would gain by it.
+    if !can_be_read(kept[1]).map_err(told)? {
+        place.python.run_nothing()?;
+    }
     // A thread that it had left would not be confined.
     let threads = process::thread_count(&proc).map_err(told)?;
     if threads != 1 {
-        return Err(format!("a run of nothing leaves {threads} threads"));
+        return Err(format!("a run of nothing left {threads} threads"));
     }
     let (address_space_bytes, _) = process::memory_bytes(&proc).map_err(told)?;
     drop(proc);
@@ -100,11 +104,15 @@ fn begin(place: &Place<'_>, alive: OwnedFd, outside: Outside, kept: [&OwnedFd; 2
 
 fn tie(alive: &OwnedFd) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    let mut files = [PollFd::new(alive, PollFlags::IN)];
-    if poll(&mut files, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? != 0 {
+    if can_be_read(alive)? {
         return Err(io::Error::other("the keeper is gone"));
     }
     Ok(())
+}
+
+fn can_be_read(file: &OwnedFd) -> io::Result<bool> {
+    let mut files = [PollFd::new(file, PollFlags::IN)];
+    Ok(poll(&mut files, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? != 0)
 }
 
 /// Waits for a job, reads and maps what came with it, and closes all else.
