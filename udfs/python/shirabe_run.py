@@ -68,6 +68,36 @@ def run(job, inputs, output_bytes_max, tier):
     return json.dumps(report).encode()
 
 
+def _nothing():
+    """A job that does what all of them do, and the rows that it gets."""
+    job = {
+        "kind": "transform",
+        "code": "import pandas as pd\ndef transform(inputs, params):\n    return inputs['t'].copy()\n",
+        "file_name": "nothing.py",
+        "entry": "transform",
+        "params": {},
+        "inputs": [{"id": "t", "alias": None}],
+        "frames": "pandas",
+        "seed": 0,
+    }
+    table = pa.table({"n": [1, 2], "x": [0.5, None], "s": ["a", "b"]})
+    rows = pa.BufferOutputStream()
+    shirabe_frames.write(table, rows)
+    return json.dumps(job), rows.getvalue()
+
+
+NOTHING = _nothing()
+
+
+def run_nothing():
+    """Runs it, before there is anything of a user. What it prints and returns goes nowhere."""
+    job, rows = NOTHING
+    report = run(job, [(rows.address, rows.size)], 1 << 20, "")
+    if b'"rows"' not in report:
+        raise RuntimeError(report.decode())
+    del sys.modules["__transform__"], linecache.cache["nothing.py"]
+
+
 def _run(job, inputs, output_bytes_max):
     entry = job["entry"]
     function = _function(job["code"], job["file_name"], entry)

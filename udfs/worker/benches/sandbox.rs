@@ -2,8 +2,9 @@
 //!
 //! Compared: one run through the host's side, from the request to sealed rows, against the same prelude and the same
 //! code in a plain interpreter with the libraries loaded (`bare.py`).
-//! Measured: the self-test that a start waits for; a transform that does nothing; 1,000,000 rows of 16 columns in and out, on frames of Arrow and of pandas;
-//! the time from the deadline to a dead child, for a loop in Python and one in C.
+//! Measured: the self-test that a start waits for; a transform that does nothing, one right after the other and after
+//! pauses, in which a child for the next one is made; 1,000,000 rows of 16 columns in and out after pauses, on frames of
+//! Arrow and of pandas; the time from the deadline to a dead child, for a loop in Python and one in C.
 //! Not measured: loading the libraries, which happens once per zygote; reading and validating rows afterwards.
 //! Last numbers: udfs/worker/benches/README.md.
 
@@ -30,6 +31,8 @@ const LOOPS: [(&str, &str); 2] = [
     ),
 ];
 const ROWS: usize = 1_000_000;
+/// Between runs of people who do not wait for each other.
+const PAUSE: Duration = Duration::from_millis(100);
 type Error = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Error> {
@@ -53,8 +56,10 @@ fn nothing(out: &mut impl io::Write, zygote: &Zygote, home: &Path) -> Result<(),
     let bare = bare(home, &job, None, 200)?;
     report(out, "no-op, bare", &bare)?;
     for tier in Tier::ALL {
-        let run = measure(zygote, tier, &job, &[], 200)?;
+        let run = measure(zygote, tier, &job, &[], 200, Duration::ZERO)?;
         report(out, &format!("no-op, tier {tier}"), &run)?;
+        let run = measure(zygote, tier, &job, &[], 200, PAUSE)?;
+        report(out, &format!("no-op after a pause, tier {tier}"), &run)?;
     }
     Ok(())
 }
@@ -73,7 +78,11 @@ fn rows(out: &mut impl io::Write, zygote: &Zygote, home: &Path) -> Result<(), Er
         job.inputs = vec![InputName { id: "t".to_owned(), alias: None }];
         report(out, &format!("{name}, bare"), &bare(home, &job, Some(&file), 20)?)?;
         for tier in Tier::ALL {
-            report(out, &format!("{name}, tier {tier}"), &measure(zygote, tier, &job, &[&input], 20)?)?;
+            report(
+                out,
+                &format!("{name}, tier {tier}"),
+                &measure(zygote, tier, &job, &[&input], 20, PAUSE)?,
+            )?;
         }
     }
     std::fs::remove_file(&file)?;
@@ -101,11 +110,13 @@ fn measure(
     job: &Job,
     inputs: &[&OwnedFd],
     rounds: u32,
+    pause: Duration,
 ) -> Result<Vec<Duration>, Error> {
     let inputs: Vec<_> = inputs.iter().map(|input| input.as_fd()).collect();
     let mut times = Vec::new();
     for _ in 0..rounds {
         let request = Request { job, inputs: &inputs, limits: Limits::transform(), tier, cancel: None };
+        std::thread::sleep(pause);
         let begin = Instant::now();
         let finished = zygote.run(&request, &mut |_| {});
         times.push(begin.elapsed());

@@ -87,6 +87,7 @@ fn failed(status: ffi::PyStatus) -> Result<(), String> {
 #[derive(Debug)]
 pub(crate) struct Loaded {
     run: Py<PyAny>,
+    run_nothing: Py<PyAny>,
     pub(crate) version: String,
     pub(crate) libraries: Vec<String>,
 }
@@ -107,7 +108,9 @@ impl Loaded {
                 let libraries = last.call_method0("load")?.extract()?;
                 last = install(py, MODULES_OF_RUNS)?;
                 let version = Python::version_str().split(' ').next().unwrap_or_default().to_owned();
-                Ok(Self { run: last.getattr("run")?.unbind(), version, libraries })
+                let (run, run_nothing) =
+                    (last.getattr("run")?.unbind(), last.getattr("run_nothing")?.unbind());
+                Ok(Self { run, run_nothing, version, libraries })
             };
             loaded().map_err(|error| format!("the libraries cannot be loaded: {error}"))
         })
@@ -138,6 +141,12 @@ impl Loaded {
         unsafe {
             PyOS_AfterFork_Child();
         }
+    }
+
+    /// Runs a job of ours that does nothing, so that the memory which each run writes to is this process's own by then.
+    pub(crate) fn run_nothing(&self) -> Result<(), String> {
+        python(|py| self.run_nothing.bind(py).call0().map(drop))
+            .map_err(|error| format!("a run of nothing: {error}"))
     }
 
     /// Runs a job, and returns its report.

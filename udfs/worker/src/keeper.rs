@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use shirabe_wire::frame;
-use shirabe_wire::message::{End, Progress, Start, Used};
+use shirabe_wire::message::{End, Progress, Used};
 
 use crate::child::{self, ABOVE_ALL, Tie};
 use crate::confine::filter::Filters;
@@ -14,29 +14,7 @@ use crate::confine::place;
 use crate::interpreter::Loaded;
 use crate::layout::Layout;
 use crate::process::{self, Side};
-
-/// What came with a job.
-#[derive(Debug)]
-pub(crate) struct Run {
-    pub(crate) start: Start,
-    /// Where its progress is told. The child does not have it.
-    pub(crate) control: OwnedFd,
-    pub(crate) log: OwnedFd,
-    pub(crate) report: OwnedFd,
-    pub(crate) output: OwnedFd,
-    pub(crate) job: OwnedFd,
-    pub(crate) inputs: Vec<OwnedFd>,
-}
-
-impl Run {
-    /// The caller has counted the descriptors.
-    pub(crate) fn new(start: Start, mut descriptors: Vec<OwnedFd>) -> Self {
-        let inputs = descriptors.split_off(shirabe_wire::message::START_DESCRIPTORS);
-        let [control, log, report, output, job] =
-            <[OwnedFd; 5]>::try_from(descriptors).unwrap_or_else(|_| unreachable!("the caller has counted"));
-        Self { start, control, log, report, output, job, inputs }
-    }
-}
+use crate::spare::Kind;
 
 /// What a run has of the zygote.
 pub(crate) struct Place<'a> {
@@ -46,49 +24,79 @@ pub(crate) struct Place<'a> {
     pub(crate) null: &'a OwnedFd,
     pub(crate) tasks_of_user: u64,
     pub(crate) run_number: u32,
-    /// Descriptors of the zygote that a run has no use for.
-    pub(crate) others: [&'a OwnedFd; 2],
 }
 
-/// Makes the child, and waits for its end.
-pub(crate) fn keep(run: Run, place: &Place<'_>) -> ! {
-    let control = match run.control.try_clone() {
-        Ok(control) => control,
-        Err(_) => process::exit(1),
+/// The ends on which a keeper and its child wait for what is theirs of a job.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) of_keeper: OwnedFd,
+    pub(crate) of_child: OwnedFd,
+}
+
+/// A child that was made.
+#[derive(Debug)]
+struct Made {
+    child: Pid,
+    pidfd: OwnedFd,
+    trouble: OwnedFd,
+    /// What there was in memory when it began.
+    begin_bytes: u64,
+}
+
+/// Makes the child, waits until there is a job for it, and then for its end.
+pub(crate) fn keep(kind: Kind, ends: Ends, place: &Place<'_>) -> ! {
+    let Ends { of_keeper, of_child } = ends;
+    let made = make(kind, &of_keeper, of_child, place);
+    let Some(control) = frame::receive::<()>(&of_keeper).ok().and_then(|((), mut control)| control.pop())
+    else {
+        // Nobody will ever need it. The child ends with this process.
+        process::exit(0)
     };
-    let status = match prepare_and_wait(run, place) {
+    let told = match made.and_then(|made| see_to_its_end(made, &control)) {
         Ok((end, used)) => frame::send(&control, &Progress::Ended { end, used }, &[]),
         Err(reason) => frame::send(&control, &Progress::Refused(reason), &[]),
     };
-    process::exit(i32::from(status.is_err()))
+    process::exit(i32::from(told.is_err()))
 }
 
-fn prepare_and_wait(run: Run, place: &Place<'_>) -> Result<(End, Used), String> {
-    let told = |what: &'static str| move |cause: io::Error| format!("{what}: {cause}");
-    // The zygote's own socket: while a copy is open, nobody notices that the zygote is gone.
-    process::close(place.others).map_err(told("closing"))?;
+fn told(what: &'static str) -> impl Fn(io::Error) -> String {
+    move |cause| format!("{what}: {cause}")
+}
+
+fn make(kind: Kind, of_keeper: &OwnedFd, of_child: OwnedFd, place: &Place<'_>) -> Result<Made, String> {
+    // Also what came with a job, if there is one already: what a run prints has an end when the child's copy is gone.
+    process::close_all_but(3, &[of_keeper.as_fd(), of_child.as_fd(), place.null.as_fd()])
+        .map_err(told("closing"))?;
     process::unblock_ended_children().map_err(told("signals"))?;
-    let begin_bytes = process::resident_bytes().map_err(told("memory"))?;
-    let bounds = place::make(&run.start, place)?;
+    let outside = place::make(kind, place)?;
+    let (_, begin_bytes) = process::memory_bytes(&outside.proc).map_err(told("memory"))?;
     let own = rustix::process::getpid();
     let alive = rustix::process::pidfd_open(own, PidfdFlags::empty())
         .map_err(|cause| told("a pidfd")(cause.into()))?;
     let (trouble, told_trouble) = trouble().map_err(told("a pipe"))?;
+    let jobs = rustix::io::fcntl_dupfd_cloexec(&of_child, ABOVE_ALL).map_err(|cause| cause.to_string())?;
+    drop(of_child);
     match process::fork().map_err(told("forking"))? {
-        Side::Child => child::run(run, place, &bounds, Tie { alive, trouble: told_trouble }),
+        Side::Child => child::run(kind.tier, place, outside, Tie { alive, trouble: told_trouble, jobs }),
         Side::Parent(child) => {
-            drop(told_trouble);
-            // The end of what it prints is seen when the child's copy is the last one.
-            let Run { control, .. } = run;
-            let (end, mut used) = wait(child, &control).map_err(told("waiting"))?;
-            // The child began as a copy of this process.
-            used.memory_peak_bytes = used.memory_peak_bytes.saturating_sub(begin_bytes);
-            let mut reason = String::new();
-            // The child is dead, so this ends.
-            std::fs::File::from(trouble).read_to_string(&mut reason).map_err(told("a pipe"))?;
-            if reason.is_empty() { Ok((end, used)) } else { Err(reason) }
+            let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty())
+                .map_err(|cause| told("a pidfd")(cause.into()))?;
+            Ok(Made { child, pidfd, trouble, begin_bytes })
         }
     }
+}
+
+fn see_to_its_end(made: Made, control: &OwnedFd) -> Result<(End, Used), String> {
+    let Made { child, pidfd, trouble, begin_bytes } = made;
+    let begin_ms = process::cpu_ms(child);
+    let (end, mut used) = wait(child, &pidfd, control).map_err(told("waiting"))?;
+    // The child began as a copy of this process, and what it did until there was a job is no part of that.
+    used.memory_peak_bytes = used.memory_peak_bytes.saturating_sub(begin_bytes);
+    used.cpu_ms = used.cpu_ms.saturating_sub(begin_ms);
+    let mut reason = String::new();
+    // The child is dead, so this ends.
+    std::fs::File::from(trouble).read_to_string(&mut reason).map_err(told("a pipe"))?;
+    if reason.is_empty() { Ok((end, used)) } else { Err(reason) }
 }
 
 /// A pipe whose writing end is out of the way of the numbers that the child gives away.
@@ -98,15 +106,14 @@ fn trouble() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Waits for the child, and ends it when nobody wants its answer any more.
-fn wait(child: Pid, control: &OwnedFd) -> io::Result<(End, Used)> {
-    let pidfd = rustix::process::pidfd_open(child, PidfdFlags::empty())?;
+fn wait(child: Pid, pidfd: &OwnedFd, control: &OwnedFd) -> io::Result<(End, Used)> {
     let told = frame::send(control, &Progress::Started, &[pidfd.as_fd()]);
     if told.is_err() {
-        rustix::process::pidfd_send_signal(&pidfd, Signal::KILL)?;
+        rustix::process::pidfd_send_signal(pidfd, Signal::KILL)?;
     }
     let mut gone = told.is_err();
     loop {
-        let mut files = vec![PollFd::new(&pidfd, PollFlags::IN)];
+        let mut files = vec![PollFd::new(pidfd, PollFlags::IN)];
         if !gone {
             // Nothing is ever sent this way, so what happens here is its end.
             files.push(PollFd::new(control, PollFlags::IN));
@@ -116,6 +123,6 @@ fn wait(child: Pid, control: &OwnedFd) -> io::Result<(End, Used)> {
             return process::end(child);
         }
         gone = true;
-        rustix::process::pidfd_send_signal(&pidfd, Signal::KILL)?;
+        rustix::process::pidfd_send_signal(pidfd, Signal::KILL)?;
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //!  loader      imports the libraries; some start threads, and a process with threads is not forked from
-//!    └ zygote  a fork of it with one thread; waits for jobs, and runs no user code
+//!    └ zygote  a fork of it with one thread; hands jobs over, and runs no user code
 //!       └ keeper   a fork for one run: namespaces and a root of its own, waits for the child, tells how it died
-//!          └ child    limits, no rights, Landlock, a filter of system calls, a try of what must fail; then user code
+//!          └ child    no rights, Landlock; then waits for its job, while there is none (spare)
+//!                     limits, a filter of system calls, a try of what must fail; then user code
 //! ```
 //!
 //! Why: importing takes seconds, forking a millisecond. Each run begins as a copy of a process that has met no other
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 use shirabe_wire::frame;
 use shirabe_wire::message::Greeting;
 
+mod arenas;
 mod child;
 mod confine;
 mod environment;
@@ -28,6 +30,7 @@ mod keeper;
 mod layout;
 mod pages;
 mod process;
+mod spare;
 mod zygote;
 
 /// In place of a folder: waits for the processes that it has, and does nothing else.
@@ -55,8 +58,10 @@ fn main() -> ExitCode {
 /// Loads, then serves jobs until the service is gone.
 fn serve(home: &std::path::Path, socket: std::os::fd::BorrowedFd<'_>) -> Result<(), String> {
     environment::set(home);
+    arenas::gather().map_err(|cause| format!("there is no memory: {cause}"))?;
     interpreter::start().map_err(|reason| format!("Python does not start: {reason}"))?;
     let python = interpreter::Loaded::load(home)?;
+    arenas::close();
     let null = process::null().map_err(|cause| format!("there is no empty input: {cause}"))?;
     let shed = zygote::shed_threads(&python).map_err(|cause| format!("it has threads: {cause}"))?;
     if matches!(shed, zygote::Shed::Loader) {

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, WaitOptions};
 use shirabe_wire::message::{End, Used};
 
@@ -91,12 +92,44 @@ fn milliseconds(time: libc::timeval) -> u64 {
     u64::try_from(milliseconds).unwrap_or_default()
 }
 
-/// What this process has in memory.
-pub(crate) fn resident_bytes() -> io::Result<u64> {
-    let text = std::fs::read_to_string("/proc/self/statm")?;
-    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    let pages = pages.ok_or_else(|| io::Error::other("`/proc/self/statm` is of another form"))?;
-    Ok(pages * rustix::param::page_size() as u64)
+/// What a process has used of processors so far. Nothing when it is gone.
+pub(crate) fn cpu_ms(process: Pid) -> u64 {
+    let mut clock = 0;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    #[expect(unsafe_code, reason = "no safe interface tells which clock that is")]
+    // SAFETY: the call writes a number to a place that lives.
+    let unknown = unsafe { libc::clock_getcpuclockid(process.as_raw_nonzero().get(), &raw mut clock) };
+    #[expect(unsafe_code, reason = "no safe interface reads a clock of another process")]
+    // SAFETY: the call writes a time to a place that lives, or refuses a number that is no clock.
+    if unknown != 0 || unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
+        return 0;
+    }
+    u64::try_from(time.tv_sec * 1000 + time.tv_nsec / 1_000_000).unwrap_or_default()
+}
+
+/// How many threads this process has, by the `/proc` that is open.
+pub(crate) fn thread_count(proc: impl AsFd) -> io::Result<usize> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::openat(proc, "self/task", flags, Mode::empty())?;
+    let mut count = 0;
+    for entry in rustix::fs::Dir::read_from(folder)? {
+        count += usize::from(!entry?.file_name().to_bytes().starts_with(b"."));
+    }
+    Ok(count)
+}
+
+/// The address space that this process has, and what it has in memory, by the `/proc` that is open.
+pub(crate) fn memory_bytes(proc: impl AsFd) -> io::Result<(u64, u64)> {
+    let file = rustix::fs::openat(proc, "self/statm", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let text = io::read_to_string(File::from(file))?;
+    let mut pages = text.split(' ').map_while(|pages| pages.parse::<u64>().ok());
+    match (pages.next(), pages.next()) {
+        (Some(all), Some(resident)) => {
+            let page = rustix::param::page_size() as u64;
+            Ok((all.saturating_mul(page), resident.saturating_mul(page)))
+        }
+        _ => Err(io::Error::other("`/proc/self/statm` is of another form")),
+    }
 }
 
 /// An input that has nothing.
@@ -108,28 +141,34 @@ pub(crate) fn null() -> io::Result<OwnedFd> {
 /// The descriptor that came as standard input, which reads nothing from now on.
 pub(crate) fn take_standard_input() -> io::Result<OwnedFd> {
     let taken = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 10)?;
-    place(null()?, 0)?;
+    place(&null()?, 0)?;
     Ok(taken)
 }
 
-/// Moves a descriptor to `number`, and closes what was there.
-pub(crate) fn place(from: OwnedFd, number: RawFd) -> io::Result<()> {
+/// Makes `number` a copy of a descriptor, and closes what was there.
+pub(crate) fn place(from: impl AsFd, number: RawFd) -> io::Result<()> {
     #[expect(unsafe_code, reason = "the number is not ours until the call returns")]
     // SAFETY: the call reads and writes no memory of ours. The callers name numbers that no value in this process owns.
-    let outcome = unsafe { libc::dup3(from.as_raw_fd(), number, 0) };
+    let outcome = unsafe { libc::dup3(from.as_fd().as_raw_fd(), number, 0) };
     if outcome == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Closes all descriptors from `first` on, but for `kept`, which is above it.
-pub(crate) fn close_all_but(first: RawFd, kept: BorrowedFd<'_>) -> io::Result<()> {
-    let kept = kept.as_raw_fd();
-    for (from, to) in [(first, kept - 1), (kept + 1, RawFd::MAX)] {
-        #[expect(unsafe_code, reason = "what is closed may have no owner")]
-        // SAFETY: the call reads and writes no memory of ours. The child, which calls this, has forgotten its owners.
-        let outcome = unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) };
-        if outcome != 0 {
-            return Err(io::Error::last_os_error());
+/// Closes all descriptors from `first` on, but for those in `kept`, which are not below it.
+pub(crate) fn close_all_but(first: RawFd, kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
+    kept.sort_unstable();
+    let mut from = first;
+    for until in kept.into_iter().chain([RawFd::MAX]) {
+        if from < until {
+            #[expect(unsafe_code, reason = "what is closed may have no owner")]
+            // SAFETY: the call reads and writes no memory of ours. The callers have forgotten the owners of what it
+            // closes, or never return to them.
+            let outcome = unsafe { libc::syscall(libc::SYS_close_range, from, until - 1, 0) };
+            if outcome != 0 {
+                return Err(io::Error::last_os_error());
+            }
         }
+        from = until.saturating_add(1);
     }
     Ok(())
 }
@@ -188,18 +227,4 @@ fn change_mask(how: i32) -> io::Result<()> {
     // SAFETY: the call reads `set`, which lives, and writes nothing because the last argument is null.
     let outcome = unsafe { libc::sigprocmask(how, &raw const set, std::ptr::null_mut()) };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Closes descriptors whose owners are never dropped in this process.
-pub(crate) fn close<'a>(files: impl IntoIterator<Item = &'a OwnedFd>) -> io::Result<()> {
-    for file in files {
-        #[expect(unsafe_code, reason = "the owner is borrowed")]
-        // SAFETY: the call reads and writes no memory of ours. The keeper, which calls this, never returns to the
-        // owner, and uses the descriptor no more.
-        let outcome = unsafe { libc::close(file.as_raw_fd()) };
-        if outcome != 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
 }

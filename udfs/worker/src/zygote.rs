@@ -7,18 +7,22 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{PidfdFlags, Signal};
+use rustix::time::Timespec;
 use shirabe_wire::frame;
-use shirabe_wire::job::INPUTS_MAX;
-use shirabe_wire::message::{Greeting, Progress, START_DESCRIPTORS, Start};
+use shirabe_wire::message::{Greeting, Progress, Start};
 
 use crate::confine::filter::Filters;
 use crate::interpreter::Loaded;
-use crate::keeper::{self, Run};
+use crate::keeper::{self, Ends};
 use crate::layout::Layout;
 use crate::process::{self, Side};
+use crate::spare::{Kind, Run, Spare};
 
 /// How long a thread that a library started may take until it waits.
 const SETTLE: Duration = Duration::from_secs(5);
+
+/// After a job was given to a child, how long it has the processors for itself, unless it ends before.
+const CALM: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// Which process this is once the threads are gone.
 pub(crate) enum Shed {
@@ -48,7 +52,7 @@ pub(crate) fn shed_threads(python: &Loaded) -> io::Result<Shed> {
 }
 
 fn thread_count() -> io::Result<usize> {
-    Ok(fs::read_dir("/proc/self/task")?.count())
+    process::thread_count(fs::File::open("/proc")?)
 }
 
 fn wait_until_others_wait() -> io::Result<()> {
@@ -88,6 +92,10 @@ pub(crate) struct Zygote {
     /// Threads of the user that were there at the start, for limits that count all of them.
     tasks_of_user: u64,
     run_count: u32,
+    /// A child for the next job, if that is of the same kind as the last.
+    spare: Option<Spare>,
+    /// The kind of the one that has to be made.
+    next: Option<Kind>,
 }
 
 impl Zygote {
@@ -105,7 +113,18 @@ impl Zygote {
         let ended = process::ended_children().map_err(no("signals"))?;
         let filters = Filters::new()?;
         let tasks_of_user = tasks_of_user().map_err(no("/proc"))?;
-        Ok(Self { python, layout, filters, socket, null, ended, tasks_of_user, run_count: 0 })
+        Ok(Self {
+            python,
+            layout,
+            filters,
+            socket,
+            null,
+            ended,
+            tasks_of_user,
+            run_count: 0,
+            spare: None,
+            next: None,
+        })
     }
 
     /// Serves until the service closes its end.
@@ -118,7 +137,8 @@ impl Zygote {
         loop {
             let mut files =
                 [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.ended, PollFlags::IN)];
-            rustix::io::retry_on_intr(|| poll(&mut files, None))?;
+            let wait = self.next.map(|_| CALM);
+            let calm = rustix::io::retry_on_intr(|| poll(&mut files, wait.as_ref()))? == 0;
             let (asked, ended) = (!files[0].revents().is_empty(), !files[1].revents().is_empty());
             if ended {
                 // Signals of one kind are not counted, so what it says does not matter.
@@ -127,49 +147,61 @@ impl Zygote {
             }
             if asked {
                 match frame::receive(&self.socket) {
-                    Ok((start, descriptors)) => self.start(&start, descriptors)?,
+                    Ok((start, descriptors)) => self.start(start, descriptors)?,
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
                     Err(error) => return Err(error),
                 }
+            } else if (calm || ended)
+                && let Some(kind) = self.next.take()
+            {
+                // If that fails, the next job will tell why.
+                self.spare = self.make(kind).ok();
             }
         }
     }
 
-    fn start(&mut self, start: &Start, descriptors: Vec<OwnedFd>) -> io::Result<()> {
-        if descriptors.len() != START_DESCRIPTORS + start.inputs || start.inputs > INPUTS_MAX {
+    /// Gives a job to a child, and makes the next one.
+    fn start(&mut self, start: Start, descriptors: Vec<OwnedFd>) -> io::Result<()> {
+        let Some(run) = Run::new(start, descriptors) else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a job came without what it needs"));
+        };
+        let kind = Kind::of(&run.start);
+        let spare = self.spare.take().filter(|spare| spare.takes(kind));
+        let given = match spare.map(|spare| give(spare, &run)) {
+            Some(Ok(())) => Ok(()),
+            _ => self.make(kind).and_then(|made| give(made, &run)),
+        };
+        if let Err(cause) = &given {
+            let reason = Progress::Refused(format!("no process could be made: {cause}"));
+            // Whoever asked may be gone.
+            let _ = frame::send(&run.control, &reason, &[]);
         }
-        let run = Run::new(start.clone(), descriptors);
-        let answer = run.control.try_clone()?;
+        self.next = Some(kind);
         if thread_count()? != 1 {
             // Nobody may be forked from here any more; the service starts another one.
-            frame::send(&answer, &Progress::Refused("the process to fork from has threads".to_owned()), &[])?;
             return Err(io::Error::other("it has threads"));
         }
+        Ok(())
+    }
+
+    /// Makes a child that waits for its job.
+    fn make(&mut self, kind: Kind) -> io::Result<Spare> {
+        if thread_count()? != 1 {
+            return Err(io::Error::other("the process to fork from has threads"));
+        }
+        let (to_keeper, of_keeper) = frame::pair()?;
+        let (to_child, of_child) = frame::pair()?;
         self.run_count = self.run_count.wrapping_add(1);
-        match self.python.fork() {
-            Ok(Side::Child) => {
-                drop(answer);
-                self.keep(run)
-            }
-            Ok(Side::Parent(keeper)) => {
-                // Whoever asked may be gone; the keeper will notice.
-                let pidfd = rustix::process::pidfd_open(keeper, PidfdFlags::empty())?;
-                let _ = frame::send(&answer, &Progress::Forked, &[pidfd.as_fd()]);
-                Ok(())
-            }
-            Err(cause) => {
-                let _ = frame::send(
-                    &answer,
-                    &Progress::Refused(format!("no process could be made: {cause}")),
-                    &[],
-                );
-                Ok(())
+        match self.python.fork()? {
+            Side::Child => self.keep(kind, Ends { of_keeper, of_child }),
+            Side::Parent(keeper) => {
+                let keeper = rustix::process::pidfd_open(keeper, PidfdFlags::empty())?;
+                Ok(Spare { kind, keeper, to_keeper, to_child })
             }
         }
     }
 
-    fn keep(&mut self, run: Run) -> ! {
+    fn keep(&mut self, kind: Kind, ends: Ends) -> ! {
         let place = keeper::Place {
             python: &self.python,
             layout: &self.layout,
@@ -177,10 +209,15 @@ impl Zygote {
             null: &self.null,
             tasks_of_user: self.tasks_of_user,
             run_number: self.run_count,
-            others: [&self.socket, &self.ended],
         };
-        keeper::keep(run, &place)
+        keeper::keep(kind, ends, &place)
     }
+}
+
+fn give(spare: Spare, run: &Run) -> io::Result<()> {
+    // Before the keeper says anything. Whoever asked may be gone; the keeper will notice.
+    let _ = frame::send(&run.control, &Progress::Forked, &[spare.keeper.as_fd()]);
+    spare.give(run)
 }
 
 /// How many threads the user of this process has, in all processes that can be seen.

@@ -1,11 +1,12 @@
 //! Giving up everything that a run does not need.
 //!
 //! ```text
-//!  keeper:  place    its own session, last in line for the processor, first when memory is short; another user when
-//!                    the service is root; on tier A namespaces, and a root with nothing in it but Python (root)
-//!  child:   limits   memory, sizes, threads, descriptors, time
-//!           rights   none, and no way to new ones
+//!  keeper:  place    its own session, first when memory is short; another user when the service is root; on tier A
+//!                    namespaces, and a root with nothing in it but Python (root)
+//!  child:   rights   none, and no way to new ones
 //!           files    Landlock, on tiers A and B
+//!           ---      the job comes
+//!           limits   memory, sizes, threads, descriptors, time; last in line for the processor
 //!           filter   no system call but those on a list (syscalls)
 //!           canary   what must fail is tried
 //! ```
@@ -17,32 +18,35 @@ use std::io;
 
 use rustix::process::{DumpableBehavior, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
-use shirabe_wire::{Limits, Tier};
+use shirabe_wire::Tier;
+use shirabe_wire::message::Start;
 
 use crate::keeper::Place;
 
 mod canary;
 mod files;
 pub(crate) mod filter;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod place;
 mod root;
 mod syscalls;
 
-/// What the child does between its beginning and user code. The error names the step that failed.
-pub(crate) fn confine(
-    tier: Tier,
-    limits: &Limits,
-    bounds: &place::Bounds,
-    place: &Place<'_>,
-) -> Result<(), String> {
-    limits::set(limits, bounds).map_err(|cause| format!("limits: {cause}"))?;
+/// What the child does before it has a job. The error names the step that failed.
+pub(crate) fn ahead(tier: Tier, place: &Place<'_>) -> Result<(), String> {
     rights().map_err(|cause| format!("rights: {cause}"))?;
     if tier != Tier::C {
         files::restrict(tier, place.layout).map_err(|reason| format!("Landlock: {reason}"))?;
     }
-    place.filters.apply(tier)?;
-    canary::tries(tier)
+    Ok(())
+}
+
+/// What it does between the job and user code.
+pub(crate) fn finish(start: &Start, bounds: &limits::Bounds, place: &Place<'_>) -> Result<(), String> {
+    limits::set(start, bounds).map_err(|cause| format!("limits: {cause}"))?;
+    // Not before: on a busy machine, whoever asked would wait for the steps above as long as for the run.
+    rustix::process::nice(10).map_err(|cause| format!("nice: {cause}"))?;
+    place.filters.apply(start.tier)?;
+    canary::tries(start.tier)
 }
 
 /// No rights, none to get, and nobody who may look into its memory.

@@ -8,10 +8,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Gid, Signal, Uid};
 use rustix::thread::UnshareFlags;
 use shirabe_wire::Tier;
-use shirabe_wire::message::Start;
 
 use super::root;
 use crate::keeper;
+use crate::spare::Kind;
 
 /// Users that a service which is root gives its runs, one each, so that none shares its limits or signals with another.
 /// Systemd keeps them for such a purpose.
@@ -21,48 +21,46 @@ const NOBODY: u32 = 65534;
 /// Threads that the service may start after the zygote has counted, when a limit counts both.
 const THREADS_OF_THE_SERVICE: u64 = 1024;
 
-/// What only the keeper could find out.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    /// Of the libraries and inputs, which are there before user code begins.
-    pub(crate) address_space_bytes: u64,
-    /// As many as the user may have in all, of which a run may have `threads_max`.
-    pub(crate) tasks_max: u64,
+/// What can be told of a place from nowhere but outside.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    /// Threads of the same user that are none of the run's.
+    pub(crate) other_tasks: u64,
+    /// `/proc`, to which there may be no path.
+    pub(crate) proc: OwnedFd,
 }
 
 /// Takes the keeper to a place of its own.
-pub(crate) fn make(start: &Start, place: &keeper::Place<'_>) -> Result<Bounds, String> {
+pub(crate) fn make(kind: Kind, place: &keeper::Place<'_>) -> Result<Outside, String> {
     let told = |what: &'static str| move |cause: io::Error| format!("{what}: {cause}");
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|cause| cause.to_string())?;
     rustix::process::setsid().map_err(|cause| format!("session: {cause}"))?;
-    rustix::process::nice(10).map_err(|cause| format!("nice: {cause}"))?;
     fs::write("/proc/self/oom_score_adj", "1000").map_err(told("oom_score_adj"))?;
-    let address_space_bytes = own_address_space().map_err(told("/proc/self/statm"))?;
+    let proc = rustix::fs::open("/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|cause| format!("/proc: {cause}"))?;
     let is_root = rustix::process::geteuid().is_root();
-    match start.tier {
-        Tier::A => with_namespaces(start, place, is_root)?,
+    match kind.tier {
+        Tier::A => with_namespaces(kind, place, &proc, is_root)?,
         Tier::B | Tier::C if is_root => become_user(place.run_number).map_err(told("user"))?,
         Tier::B | Tier::C => {}
     }
     // Again, because a change of user takes it back.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(|cause| cause.to_string())?;
-    let own_count = is_root || start.tier == Tier::A;
-    let shared = if own_count { 2 } else { place.tasks_of_user + THREADS_OF_THE_SERVICE };
-    Ok(Bounds {
-        address_space_bytes: address_space_bytes.saturating_add(start.input_byte_count),
-        tasks_max: start.limits.threads_max.saturating_add(shared),
-    })
+    let own_count = is_root || kind.tier == Tier::A;
+    let other_tasks = if own_count { 2 } else { place.tasks_of_user + THREADS_OF_THE_SERVICE };
+    Ok(Outside { other_tasks, proc })
 }
 
 /// A root with nothing in it but Python, and no process, network, user or name but its own.
-fn with_namespaces(start: &Start, place: &keeper::Place<'_>, is_root: bool) -> Result<(), String> {
+fn with_namespaces(
+    kind: Kind,
+    place: &keeper::Place<'_>,
+    proc: &OwnedFd,
+    is_root: bool,
+) -> Result<(), String> {
     let told = |what: &'static str| move |cause: io::Error| format!("{what}: {cause}");
-    // Kept open, because there is no /proc in the new root.
-    let own =
-        rustix::fs::open("/proc/self", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    let own = own.map_err(|cause| format!("/proc/self: {cause}"))?;
     let all = UnshareFlags::NEWUSER
         | UnshareFlags::NEWPID
         | UnshareFlags::NEWNET
@@ -72,24 +70,24 @@ fn with_namespaces(start: &Start, place: &keeper::Place<'_>, is_root: bool) -> R
     // Root mounts as root: the folders may be where no other user may look. In a container root may have no right to.
     let mounts_as_root = is_root && unshare(UnshareFlags::NEWNS).is_ok();
     if mounts_as_root {
-        root::enter(place.layout, &start.limits).map_err(told("root"))?;
+        root::enter(place.layout, kind).map_err(told("root"))?;
         become_user(place.run_number).map_err(told("user"))?;
-        unshare_user(all, &own)?;
+        unshare_user(all, proc)?;
     } else {
         if is_root {
             become_user(place.run_number).map_err(told("user"))?;
         }
-        unshare_user(all | UnshareFlags::NEWNS, &own)?;
-        root::enter(place.layout, &start.limits).map_err(told("root"))?;
+        unshare_user(all | UnshareFlags::NEWNS, proc)?;
+        root::enter(place.layout, kind).map_err(told("root"))?;
     }
     rustix::system::sethostname(b"shirabe").map_err(|cause| format!("host name: {cause}"))
 }
 
-fn unshare_user(flags: UnshareFlags, own: &OwnedFd) -> Result<(), String> {
+fn unshare_user(flags: UnshareFlags, proc: &OwnedFd) -> Result<(), String> {
     // Asked before: in a namespace in which nobody is mapped yet, everybody is nobody.
     let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
     unshare(flags).map_err(|cause| format!("namespaces: {cause}"))?;
-    map_to_itself(own, user, group).map_err(|cause| format!("uid_map: {cause}"))
+    map_to_itself(proc, user, group).map_err(|cause| format!("uid_map: {cause}"))
 }
 
 fn unshare(flags: UnshareFlags) -> io::Result<()> {
@@ -120,21 +118,14 @@ fn become_one(number: u32) -> io::Result<()> {
 }
 
 /// In the new user namespace it is who it was outside, and nobody else is anybody.
-fn map_to_itself(own: &OwnedFd, user: Uid, group: Gid) -> io::Result<()> {
+fn map_to_itself(proc: &OwnedFd, user: Uid, group: Gid) -> io::Result<()> {
     let (user, group) = (user.as_raw(), group.as_raw());
     let write = |name: &str, text: String| -> io::Result<()> {
-        let file = rustix::fs::openat(own.as_fd(), name, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let path = format!("self/{name}");
+        let file = rustix::fs::openat(proc.as_fd(), path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
         fs::File::from(file).write_all(text.as_bytes())
     };
     write("setgroups", "deny".to_owned())?;
     write("uid_map", format!("{user} {user} 1"))?;
     write("gid_map", format!("{group} {group} 1"))
-}
-
-/// How much address space this process has. The child is a copy of it.
-fn own_address_space() -> io::Result<u64> {
-    let text = fs::read_to_string("/proc/self/statm")?;
-    let pages = text.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
-    let pages = pages.ok_or_else(|| io::Error::other("it has no size"))?;
-    Ok(pages.saturating_mul(rustix::param::page_size() as u64))
 }

@@ -8,15 +8,15 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
-use shirabe_wire::Limits;
 
 use crate::layout::Layout;
+use crate::spare::Kind;
 
 /// Where the new root is put together: a folder that is on every machine and is none of those that are shown.
 const WORKPLACE: &str = "/sys";
 
 /// Makes it and enters it. Nothing of the old one can be reached any more.
-pub(super) fn enter(layout: &Layout, limits: &Limits) -> io::Result<()> {
+pub(super) fn enter(layout: &Layout, kind: Kind) -> io::Result<()> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     tmpfs(Path::new(WORKPLACE), "size=1m,nr_inodes=512,mode=0755")?;
     let inside = |path: &Path| Path::new(WORKPLACE).join(path.strip_prefix("/").unwrap_or(path));
@@ -31,10 +31,7 @@ pub(super) fn enter(layout: &Layout, limits: &Limits) -> io::Result<()> {
     }
     let temporary = inside(Path::new("/tmp"));
     fs::create_dir(&temporary)?;
-    tmpfs(
-        &temporary,
-        &format!("size={},nr_inodes={},mode=1777", limits.disk_bytes_max, limits.disk_files_max),
-    )?;
+    tmpfs(&temporary, &format!("size={},nr_inodes={},mode=1777", kind.disk_bytes_max, kind.disk_files_max))?;
     read_only(Path::new(WORKPLACE), false)?;
     rustix::process::chdir(WORKPLACE)?;
     // The old root lands on top of the new one, from where it is taken off.

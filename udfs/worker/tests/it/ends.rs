@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
+use arrow_array::cast::AsArray as _;
 use rustix::process::Signal;
 use shirabe_wire::Tier;
 use shirabe_wire::host::{Cancel, Failure, PythonWorkers, Settings, Zygote};
@@ -73,7 +74,7 @@ fn runs_end_with_their_worker_and_another_worker_takes_over() {
     });
     assert!(matches!(finished.result, Err(Failure::Unavailable(_))), "{finished:?}");
     assert!(finished.may_be_tried_again());
-    assert_eq!(running.len(), 3, "a zygote, a keeper and a child: {running:?}");
+    assert!(running.len() >= 3, "a zygote, a keeper and a child, and those of the next job: {running:?}");
     drop(zygote);
     let short = shirabe_wire::Job::transform(SHORT);
     let request = shirabe_wire::host::Request { job: &short, ..request };
@@ -99,6 +100,39 @@ fn a_worker_that_is_dropped_ends_what_it_runs() {
     drop(zygote);
     assert!(!fs::exists(format!("/proc/{id}")).unwrap());
     assert!(all.iter().all(|pid| !fs::exists(format!("/proc/{pid}")).unwrap()), "{all:?}");
+}
+
+#[test]
+fn a_child_that_waits_takes_one_job_and_may_die_before() {
+    let zygote = start();
+    // What one has left in its process, the next one would find there.
+    let code = "
+import builtins, sys
+import pandas as pd
+def transform(inputs, params):
+    met = hasattr(builtins, 'left') or '__left__' in sys.modules
+    builtins.left = sys.modules['__left__'] = True
+    return pd.DataFrame({'met': [met]})
+";
+    let waiting = || descendants(zygote.id()).len() == 3;
+    for tier in TIERS.into_iter().flat_map(|tier| [tier; 3]) {
+        let batch = match Run::transform(tier, code).on(&zygote, None).result {
+            Ok(shirabe_wire::host::Answer::Rows(rows)) => crate::support::read(rows.stream),
+            other => panic!("{tier}: {other:?}"),
+        };
+        assert!(!batch.column(0).as_boolean().value(0), "{tier}");
+        wait_until("a child for the next job", waiting);
+    }
+    // The one that was made last.
+    let child = *descendants(zygote.id()).last().unwrap();
+    let child = rustix::process::Pid::from_raw(child.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(child, Signal::KILL).unwrap();
+    wait_until("its end", || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.as_raw_nonzero())).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z")
+    });
+    let finished = Run::transform(*TIERS.last().unwrap(), SHORT).on(&zygote, None);
+    assert!(finished.result.is_ok(), "{finished:?}");
 }
 
 #[test]
