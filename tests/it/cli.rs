@@ -306,8 +306,9 @@ async fn a_file_of_sql_is_kept_as_a_transform_and_run() {
     let (log, _) = run_at(&at, &["transforms", "log", "totals"], 0).await;
     assert_eq!(log, "[shirabe] reads `売上` version 1: 2 rows\n");
 
-    let (_, told) = run_at(&at, &["transforms", "run", "totals", "--param", "until=9"], 1).await;
-    assert!(told.contains("until"), "{told}");
+    run_at(&at, &["transforms", "run", "totals", "--param", "from"], 2).await;
+    let (_, told) = run_at(&at, &["transforms", "run", "totals", "--param", "from=one"], 1).await;
+    assert!(told.contains("one"), "{told}");
     run_at(&at, &["transforms", "run", "nothing"], 4).await;
     run_at(&at, &["transforms", "save", folder.path().to_str().unwrap()], 2).await;
     run_at(&at, &["transforms", "delete", "totals"], 0).await;
