@@ -6,7 +6,7 @@
 //! alternating; the same also sorted by a date; and Shift_JIS against UTF-8 of the same rows.
 //! Checked in the same run: rows, and sums of two columns, of what both wrote.
 //! Not measured: uploading, starting a process.
-//! `./dev bench` runs it; `--memory-mb MB` says how much queries and sorts may have, `--large GB` adds the peak memory of one large file.
+//! `./dev bench` runs it; `--large GB` adds the peak memory of one large file.
 //!
 //! Last numbers: see `docs/benchmarks.md`.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its numbers")]
@@ -138,9 +138,6 @@ fn ours(csv: &Path, sort: Option<&str>, keep: Option<&Path>) -> Outcome<Run> {
     }
     if let Some(folder) = keep {
         command.arg("--keep").arg(folder);
-    }
-    if let Some(mb) = argument("--memory-mb") {
-        command.args(["--memory-mb", &mb]);
     }
     read_run(&mut command)
 }

@@ -110,10 +110,6 @@ impl Service {
         std::fs::create_dir_all(&spill)?;
         let mut config = EngineConfig::new(spill);
         config.target_partitions = THREADS;
-        // As the program has it by default.
-        let asked = argument("--memory-mb").map(|text| text.parse::<usize>()).transpose()?;
-        config.memory_bytes_max = asked.map_or_else(shirabe::machine::memory_for_queries, |mb| mb << 20);
-        config.memory_per_query_bytes_max = config.memory_bytes_max;
         let stores = SqliteStore::open(folder.join("shirabe.db"))?.stores();
         let engine = Engine::new(config, Arc::clone(&objects), Arc::clone(&stores.history))?;
         let settings = Settings {
