@@ -202,6 +202,12 @@ fn wrong_types(message: &str) -> Option<String> {
         let name = quoted(message, "Function '")?;
         return Some(format!("no form of `{name}` takes values of these types"));
     }
+    if let Some(data_type) = message.strip_prefix("Cannot run range queries on datatype: ") {
+        let data_type = data_type.lines().next().unwrap_or_default();
+        return Some(format!(
+            "a window that is ordered by a value of the type {data_type} takes a frame of `ROWS` only"
+        ));
+    }
     let types = message.strip_prefix("Failed to coerce types ")?;
     let types = types.split(" in BETWEEN").next()?;
     Some(format!("values of the types {types} cannot be compared"))
