@@ -72,7 +72,7 @@ fn listed(names: &[&str]) -> String {
     names.iter().map(|name| format!("`${name}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn statement(parsed: &Parsed) -> Option<&ast::Statement> {
+pub(super) fn statement(parsed: &Parsed) -> Option<&ast::Statement> {
     match parsed {
         Parsed::Statement(statement) => Some(statement),
         Parsed::Explain(explain) => statement(&explain.statement),

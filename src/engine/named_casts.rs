@@ -23,25 +23,26 @@ use datafusion::scalar::ScalarValue;
 use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::{
     self, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    Value, VisitMut, VisitorMut,
+    Value, VisitMut, VisitorMut, visit_expressions,
 };
+
+use super::bind::statement;
 
 /// No statement can call it: the guard looked for it before.
 const NAME: &str = "_named_cast";
 
 /// Plans `parsed`.
 pub(super) async fn plan(state: &SessionState, parsed: Parsed) -> Result<LogicalPlan> {
-    let mut named = parsed.clone();
+    // Planning takes the statement. One without a cast is not planned again, and most have none.
+    let again = parsed_with_casts(&parsed).cloned();
     let error = match state.statement_to_plan(parsed).await {
         Err(error) if is_about_a_name(&error) => error,
         outcome => return outcome,
     };
-    let Some(statement) = statement(&mut named) else { return Err(error) };
-    let mut naming = Naming { n_casts: 0 };
-    // Nothing in there breaks off.
-    let _ = VisitMut::visit(statement, &mut naming);
-    if naming.n_casts == 0 {
-        return Err(error);
+    let Some(mut named) = again else { return Err(error) };
+    if let Some(statement) = statement_mut(&mut named) {
+        // Nothing in there breaks off.
+        let _ = VisitMut::visit(statement, &mut Naming);
     }
     let mut state = state.clone();
     state.register_udf(Arc::new(ScalarUDF::new_from_impl(NamedCast::new())))?;
@@ -62,18 +63,25 @@ fn is_about_a_name(error: &DataFusionError) -> bool {
     }
 }
 
-fn statement(parsed: &mut Parsed) -> Option<&mut ast::Statement> {
+/// The same, if there is a cast in it.
+fn parsed_with_casts(parsed: &Parsed) -> Option<&Parsed> {
+    let found = visit_expressions(statement(parsed)?, |expr| match expr {
+        ast::Expr::Cast { .. } => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break().then_some(parsed)
+}
+
+fn statement_mut(parsed: &mut Parsed) -> Option<&mut ast::Statement> {
     match parsed {
         Parsed::Statement(found) => Some(found),
-        Parsed::Explain(explain) => statement(&mut explain.statement),
+        Parsed::Explain(explain) => statement_mut(&mut explain.statement),
         _ => None,
     }
 }
 
 /// Puts each cast of a statement into the function.
-struct Naming {
-    n_casts: usize,
-}
+struct Naming;
 
 impl VisitorMut for Naming {
     type Break = ();
@@ -83,7 +91,6 @@ impl VisitorMut for Naming {
             let data_type = text(data_type.to_string());
             let cast = std::mem::replace(expr, text(String::new()));
             *expr = call(vec![cast, data_type]);
-            self.n_casts += 1;
         }
         ControlFlow::Continue(())
     }
