@@ -7,38 +7,19 @@ use std::time::Instant;
 use reqwest::multipart::{Form, Part};
 use serde_json::json;
 
-use super::SECRET;
+use super::Shared;
 use crate::crash::folder::Folder;
 use crate::crash::server::{Server, answer};
-use crate::dynamo;
-use crate::s3::TestBucket;
 
 const KILLS: u64 = 12;
 /// Rows of a file; all of them hold its generation.
 const ROWS: u64 = 20_000;
 
-/// Processes on the same tables and the same bucket, each with a folder of its own.
-struct Shared {
-    bucket: TestBucket,
-    endpoint: String,
-    region: String,
-}
-
+/// Processes of the program, each with a folder of its own.
 impl Shared {
-    async fn new() -> Option<Self> {
-        let (bucket, endpoint) = (TestBucket::new().await?, dynamo::server()?);
-        let region = dynamo::region();
-        dynamo::make_tables(&endpoint, &region).await;
-        Some(Self { bucket, endpoint, region })
-    }
-
     fn command(&self, folder: &Folder, arguments: &[&str]) -> Command {
         let mut command = folder.command(arguments);
-        command.envs(self.bucket.settings()).envs([
-            ("DYNAMODB_ENDPOINT", self.endpoint.as_str()),
-            ("DYNAMODB_REGION", &self.region),
-            ("JWT_SECRET_KEY", SECRET),
-        ]);
+        command.envs(self.settings());
         command
     }
 

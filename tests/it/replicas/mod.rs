@@ -11,6 +11,33 @@ use crate::support::{Form, Person, TestApp};
 
 const SECRET: &str = "a-secret-that-both-replicas-have-0123456789";
 
+/// The same tables and the same bucket.
+struct Shared {
+    bucket: TestBucket,
+    endpoint: String,
+    region: String,
+}
+
+impl Shared {
+    /// None without the servers.
+    async fn new() -> Option<Self> {
+        let (bucket, endpoint) = (TestBucket::new().await?, dynamo::server()?);
+        let region = dynamo::region();
+        dynamo::make_tables(&endpoint, &region).await;
+        Some(Self { bucket, endpoint, region })
+    }
+
+    fn settings(&self) -> Vec<(&str, &str)> {
+        let mut settings = self.bucket.settings();
+        settings.extend([
+            ("DYNAMODB_ENDPOINT", self.endpoint.as_str()),
+            ("DYNAMODB_REGION", self.region.as_str()),
+            ("JWT_SECRET_KEY", SECRET),
+        ]);
+        settings
+    }
+}
+
 struct Replicas {
     a: TestApp,
     b: TestApp,
@@ -20,16 +47,8 @@ struct Replicas {
 
 /// Two services with a dataset of one row; `None` without the servers.
 async fn replicas() -> Option<Replicas> {
-    let bucket = TestBucket::new().await?;
-    let server = dynamo::server()?;
-    let region = dynamo::region();
-    dynamo::make_tables(&server, &region).await;
-    let mut settings = bucket.settings();
-    settings.extend([
-        ("DYNAMODB_ENDPOINT", server.as_str()),
-        ("DYNAMODB_REGION", region.as_str()),
-        ("JWT_SECRET_KEY", SECRET),
-    ]);
+    let shared = Shared::new().await?;
+    let settings = shared.settings();
     let (a, b) = (TestApp::with(&settings), TestApp::with(&settings));
     let ana = a.ana().await;
     let id = a.post("/api/datasets").by(&ana).form(sales(1)).send().await.data(201)["dataset_id"].clone();
