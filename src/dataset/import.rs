@@ -11,9 +11,10 @@ use super::progress::{Progress, Stage};
 use super::publish::{Candidate, Draft, Place, columns};
 use super::quarantine;
 use super::rows::{self, Pass, Reading};
-use super::service::{Caller, Datasets, Flight, check_description};
+use super::service::{Caller, Datasets, check_description};
 pub use super::source::InputFile;
 use super::source::Opened;
+use super::unnamed::Unnamed;
 use super::write::{self, Layout, Sizes, Target};
 use crate::auth::{Action, Object, authorize};
 use crate::catalog::manifest::DataFile;
@@ -112,7 +113,7 @@ pub(super) struct Landed {
     pub(super) files: Vec<DataFile>,
     pub(super) bad_rows: Vec<BadRow>,
     pub(super) warnings: Vec<String>,
-    pub(super) flight: Flight,
+    pub(super) unnamed: Unnamed,
 }
 
 impl Datasets {
@@ -195,7 +196,7 @@ impl Datasets {
                 id: id.clone(),
                 label: keys::new_label(number),
             };
-            let flight = self.parts.in_flight.begin(&target.label);
+            let unnamed = self.parts.in_flight.begin(target.clone());
             progress.enter(Stage::Writing);
             let reading = self.reading(file, contract.clone(), &typed, options.bad_rows_max());
             let Pass { schema, batches, tally } = rows::start(&reading, progress).await?;
@@ -206,18 +207,18 @@ impl Datasets {
             let files = match (written, tally.take_misfit()) {
                 (Ok(files), None) => files,
                 (Err(error), None) => {
-                    write::discard(&target).await;
+                    unnamed.discard().await;
                     return Err(error);
                 }
                 (_, Some(misfit)) => {
-                    write::discard(&target).await;
+                    unnamed.discard().await;
                     progress.enter(Stage::Inferring);
                     contract = self.refit(file, options, contract, &misfit, &mut warnings).await?;
                     continue;
                 }
             };
             let bad_rows = tally.take_bad_rows();
-            return Ok(Landed { label: target.label, contract, schema, files, bad_rows, warnings, flight });
+            return Ok(Landed { label: target.label, contract, schema, files, bad_rows, warnings, unnamed });
         }
         Err(Error::internal("the file contradicts what was found in it, again and again"))
     }
@@ -327,7 +328,7 @@ impl Datasets {
             sort_column,
             files: landed.files,
             quarantine: kept,
-            flight: Some(landed.flight),
+            unnamed: Some(landed.unnamed),
         })
     }
 }

@@ -14,7 +14,8 @@ use serde_json::json;
 
 use super::publish::{Candidate, Draft, Place, columns};
 use super::schema_change::between;
-use super::service::{Caller, Datasets, Flight};
+use super::service::{Caller, Datasets};
+use super::unnamed::Unnamed;
 use super::write::{self, Batches, Layout, Sizes, Target};
 use crate::auth::Action;
 use crate::catalog::Manifest;
@@ -25,7 +26,6 @@ use crate::error::{Error, Result};
 use crate::ids::{CommitId, DatasetId};
 use crate::limits::COLUMNS_MAX;
 use crate::storage::keys;
-use crate::tasks;
 
 /// Files above which a version that is added to is written anew, if they are small: each costs a read a query.
 const FILES_ADDED_MAX: usize = 128;
@@ -56,34 +56,6 @@ pub struct Staged {
     manifest: Arc<Manifest>,
     before: Option<Arc<Manifest>>,
     files: Unnamed,
-    _flight: Flight,
-}
-
-/// Files that nothing names yet. When they are dropped, because a run was cancelled or took too long, they are removed.
-#[derive(Debug)]
-struct Unnamed(Option<Target>);
-
-impl Unnamed {
-    /// Removes them, and returns when they are gone.
-    async fn discard(mut self) {
-        if let Some(target) = self.0.take() {
-            write::discard(&target).await;
-        }
-    }
-
-    /// From here on they may be named: only the collector, who looks, may remove them.
-    fn keep(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Unnamed {
-    fn drop(&mut self) {
-        // Where no tasks run any more the service is ending, and the collector removes them.
-        if let Some(target) = self.0.take() {
-            tasks::detach(async move { write::discard(&target).await });
-        }
-    }
 }
 
 impl Staged {
@@ -150,8 +122,7 @@ impl Datasets {
         });
         let label = keys::new_label(place.next_number());
         let target = Target { store: Arc::clone(&self.parts.objects), id: made.id.clone(), label };
-        let flight = self.in_flight(&target.label);
-        let unnamed = Unnamed(Some(target.clone()));
+        let unnamed = self.parts.in_flight.begin(target.clone());
         let rows = self.in_order(&schema_is, &made.layout, rows.boxed())?;
         let sizes = Sizes::new(self.parts.settings.threads);
         let files = match write::write(&target, &schema_is, &made.layout, sizes, rows).await {
@@ -182,10 +153,10 @@ impl Datasets {
             sort_column: made.layout.sort_column.clone(),
             files,
             quarantine: None,
-            flight: None,
+            unnamed: None,
         };
         let manifest = Arc::new(self.manifest_of(caller, &place, candidate, CommitId::random()));
-        Ok(Staged { place, manifest, before, files: unnamed, _flight: flight })
+        Ok(Staged { place, manifest, before, files: unnamed })
     }
 
     /// Makes a staged version the one in force, and ends the execution that made it, in one commit.

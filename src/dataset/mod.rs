@@ -30,6 +30,7 @@ mod rows;
 pub mod schema_change;
 mod service;
 pub mod source;
+mod unnamed;
 pub mod versions;
 pub mod write;
 

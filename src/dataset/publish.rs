@@ -7,7 +7,8 @@ use arrow::datatypes::{DataType, SchemaRef};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::service::{Caller, Datasets, Flight};
+use super::service::{Caller, Datasets};
+use super::unnamed::Unnamed;
 use crate::catalog::manifest::{self, Column, DataFile, Manifest, QuarantineFile};
 use crate::catalog::name::NameKey;
 use crate::catalog::record::{
@@ -34,7 +35,7 @@ pub(super) struct Candidate {
     pub(super) files: Vec<DataFile>,
     pub(super) quarantine: Option<QuarantineFile>,
     /// Held until the version is named, or came to nothing. None for files that are named already.
-    pub(super) flight: Option<Flight>,
+    pub(super) unnamed: Option<Unnamed>,
 }
 
 /// The columns of new files, with their NULLs counted over all of them.
@@ -125,7 +126,10 @@ impl Datasets {
         place: Place,
         mut candidate: Candidate,
     ) -> Result<DatasetRecord, Error> {
-        let _flight = candidate.flight.take();
+        let mut unnamed = candidate.unnamed.take();
+        if let Some(files) = &mut unnamed {
+            files.keep();
+        }
         let manifest = self.manifest_of(caller, &place, candidate, CommitId::random());
         let manifest_blake3 = self.store_manifest(&place, &manifest).await?;
         let record = place.record(&manifest, &manifest_blake3);

@@ -1,12 +1,12 @@
 //! The service: what can be asked of datasets, and what it is made of.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use object_store::ObjectStore;
 use serde_json::json;
 
 use super::source::Sources;
+use super::unnamed::InFlight;
 use crate::auth::{Action, Object, Principal, authorize};
 use crate::catalog::name::{NameKey, check_name};
 use crate::catalog::record::{AuditEvent, AuditRecord, DatasetRecord};
@@ -54,35 +54,6 @@ pub(super) struct Parts {
     pub(super) settings: Settings,
     pub(super) sources: Sources,
     pub(super) in_flight: InFlight,
-}
-
-/// Labels of versions whose files are being written: nothing names them yet, and the collector must not
-/// take them for leftovers, however long the import takes.
-#[derive(Debug, Clone, Default)]
-pub(super) struct InFlight(Arc<Mutex<HashSet<String>>>);
-
-/// Keeps a label in flight until it is dropped.
-#[derive(Debug)]
-pub(super) struct Flight {
-    label: String,
-    all: InFlight,
-}
-
-impl InFlight {
-    pub(super) fn begin(&self, label: &str) -> Flight {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(label.to_owned());
-        Flight { label: label.to_owned(), all: self.clone() }
-    }
-
-    pub(super) fn labels(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.all.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.label);
-    }
 }
 
 /// One page of a list that counts.
@@ -265,11 +236,6 @@ impl Datasets {
         let record = found.into_iter().next().ok_or_else(|| Error::not_found("dataset", id))?;
         authorize(principal, action, &object(&record))?;
         Ok(record)
-    }
-
-    /// Keeps the collector away from the files of this label.
-    pub(super) fn in_flight(&self, label: &str) -> Flight {
-        self.parts.in_flight.begin(label)
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -108,7 +108,7 @@ impl Datasets {
             sort_column: old.sort_column.clone(),
             files: old.files.clone(),
             quarantine: old.quarantine.clone(),
-            flight: None,
+            unnamed: None,
         };
         self.publish(caller, Place::Next(Box::new(record)), candidate).await
     }
