@@ -354,14 +354,11 @@ async fn find(client: &Client, transform: &str) -> Result<String, Failure> {
 
 /// The id of the transform of this name, if there is one. Several may have one name.
 async fn find_any(client: &Client, name: &str) -> Result<Option<String>, Failure> {
-    let all = client.list(&["transforms"], &[]).await?;
-    let mut found = all.iter().filter(|transform| transform["name"] == name);
-    let first = found.next().map(|transform| show::text(&transform["transform_id"]));
-    match found.next() {
-        None => Ok(first),
-        Some(_) => {
-            Err(Failure::Usage(format!("several transforms are called `{name}`: name the one by its id")))
-        }
+    let found = client.list(&["transforms"], &[("name", name)]).await?;
+    match &found[..] {
+        [] => Ok(None),
+        [one] => Ok(Some(show::text(&one["transform_id"]))),
+        _ => Err(Failure::Usage(format!("several transforms are called `{name}`: name the one by its id"))),
     }
 }
 

@@ -11,7 +11,7 @@ use super::schedule::{Leases, Timing};
 use crate::audit_log::AuditLog;
 use crate::auth::{Action, Object, Principal, Scope, authorize};
 use crate::catalog::record::UserRecord;
-use crate::catalog::store::{Owner, PageRequest, Stores};
+use crate::catalog::store::{Owner, PageRequest, Stores, every};
 use crate::catalog::transform::{ExecutionRecord, Language, Schedule, TransformRecord, TransformSettings};
 use crate::clock::{Clock, SystemTimer, Timestamp};
 use crate::dataset::{Datasets, Listed};
@@ -125,13 +125,20 @@ impl Transforms {
         limit: usize,
         offset: usize,
     ) -> Result<Listed<TransformRecord>> {
-        let owner = match mine || !by.sees_all() {
-            true => Owner::User(by.user_id.clone()),
-            false => Owner::Anyone,
-        };
-        let store = &self.stores().transforms;
+        let (store, owner) = (&self.stores().transforms, owner_seen(by, mine));
         let walk = |page| store.list(&owner, page);
         Ok(page_of(limit, offset, walk).await?)
+    }
+
+    /// Transforms of this name that the caller may see, newest first. Several may have one.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn named(&self, by: &Principal, mine: bool, name: &str) -> Result<Vec<TransformRecord>> {
+        let (store, owner) = (&self.stores().transforms, &owner_seen(by, mine));
+        let mut found = every(|page| async move { Ok(store.list(owner, page).await?.0) }).await?;
+        found.retain(|record| record.name == name);
+        Ok(found)
     }
 
     /// Changes a transform. One that runs goes on as it was begun.
@@ -248,6 +255,11 @@ impl Transforms {
     pub(super) fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
+}
+
+/// Whose transforms a caller is shown.
+fn owner_seen(by: &Principal, mine: bool) -> Owner {
+    if mine || !by.sees_all() { Owner::User(by.user_id.clone()) } else { Owner::Anyone }
 }
 
 fn principal_of(user: UserRecord) -> Principal {

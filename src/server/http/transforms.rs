@@ -19,6 +19,7 @@ use super::transform_view::{TransformBody, TransformView};
 use crate::catalog::manifest::type_name;
 use crate::catalog::transform::{TransformRecord, Usage};
 use crate::clock::Timestamp;
+use crate::dataset::Listed;
 use crate::encode;
 use crate::engine::Lineage;
 use crate::error::{Error, Result};
@@ -46,6 +47,8 @@ pub(super) struct TransformPath {
 pub(super) struct TransformsQuery {
     /// `me`: only one's own.
     owner: Option<String>,
+    /// Only those of this name.
+    name: Option<String>,
 }
 
 /// Transforms that the caller may see, newest first.
@@ -67,7 +70,15 @@ pub(super) async fn list(
         }
     };
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    let found = app.transforms.list(&principal, mine, count(page.limit), count(page.offset)).await?;
+    let (limit, offset) = (count(page.limit), count(page.offset));
+    let found = match &query.name {
+        Some(name) => {
+            let found = app.transforms.named(&principal, mine, name).await?;
+            let total = found.len() as u64;
+            Listed { items: found.into_iter().skip(offset).take(limit).collect(), total }
+        }
+        None => app.transforms.list(&principal, mine, limit, offset).await?,
+    };
     Ok(ListReply::of(views(&app, found.items).await?, page, found.total))
 }
 

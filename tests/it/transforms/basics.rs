@@ -171,6 +171,17 @@ async fn only_its_owner_runs_a_transform() {
     app.post("/api/transforms").by(&ben).json(&body).send().await.refused(400, "UNKNOWN_NAME");
     let (of_ben, _) = app.get("/api/transforms").by(&ben).send().await.list();
     assert!(of_ben.is_empty());
+    for (path, by, expected) in [
+        ("?name=by%20city", &ana, 1),
+        ("?name=by%20city&owner=me", &admin, 0),
+        ("?name=by%20city", &admin, 1),
+        ("?name=by%20city", &ben, 0),
+        ("?name=by", &ana, 0),
+        ("?name=by%20city&offset=1", &ana, 0),
+    ] {
+        let (found, _) = app.get(&format!("/api/transforms{path}")).by(by).send().await.list();
+        assert_eq!(found.len(), expected, "{path}");
+    }
 }
 
 #[tokio::test]
