@@ -28,6 +28,7 @@ mod history;
 #[cfg(test)]
 mod hostile;
 mod hot;
+mod in_order;
 mod isolation;
 #[cfg(test)]
 mod life_tests;
@@ -111,6 +112,7 @@ use cache::{Plans, Results, Statements};
 use execute::{Plan, Work};
 use history::History;
 use hot::HotColumns;
+use in_order::InOrder;
 use manifests::Manifests;
 use planners::Planners;
 use reader::CheckedReaders;
@@ -328,6 +330,9 @@ impl Engine {
         let tables = spec.tables.iter().map(system::provide).collect::<Result<Vec<_>>>()?;
         let mut state = self.0.sessions.open(Some(spec.now), tables)?;
         session::set_time_zone(&mut state, &spec.time_zone)?;
+        if spec.in_order {
+            state.config_mut().options_mut().extensions.insert(InOrder);
+        }
         bind::check(&statement.parsed, &spec.parameters)?;
         let plan = bind::plan(&state, statement.parsed.clone(), &spec.parameters).await?;
         session::check_read_only(&plan)?;

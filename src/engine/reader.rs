@@ -45,6 +45,11 @@ impl Written {
         Self { manifest: Arc::clone(manifest), index }
     }
 
+    /// Which of the version's files it is.
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
     pub(super) fn file(&self) -> &DataFile {
         &self.manifest.files[self.index]
     }

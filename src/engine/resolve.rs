@@ -86,6 +86,7 @@ impl Engine {
                 .time_zone
                 .map_or_else(|| self.time_zone().to_owned(), |zone| zone.name().to_owned()),
             now,
+            in_order: false,
         })
     }
 
@@ -116,6 +117,7 @@ impl Engine {
             },
             time_zone: self.time_zone().to_owned(),
             now,
+            in_order: false,
         }
     }
 

@@ -21,6 +21,7 @@ use quick_cache::sync::Cache;
 use super::classify::classify;
 use super::functions::{self, Bounding, Budget};
 use super::hot::{FromMemory, HotColumns};
+use super::in_order::KeepOrder;
 use super::literals::LiteralSizes;
 use super::plain_output::PlainOutput;
 use super::runtime::EngineConfig;
@@ -81,6 +82,7 @@ impl Sessions {
             .with_analyzer_rule(Arc::new(Bounding))
             .with_physical_optimizer_rule(Arc::new(LiteralSizes))
             .with_physical_optimizer_rule(Arc::new(WindowMemory))
+            .with_physical_optimizer_rule(Arc::new(KeepOrder))
             .with_analyzer_rule(Arc::new(PlainOutput));
         let builder = match hot {
             Some(hot) => builder.with_physical_optimizer_rule(Arc::new(FromMemory(Arc::clone(hot)))),

@@ -138,6 +138,9 @@ pub struct QuerySpec {
     pub time_zone: String,
     /// What `now()` is.
     pub now: Timestamp,
+    /// Rows are wanted in the order in which they are stored, if the statement takes one after the other.
+    #[serde(default)]
+    pub in_order: bool,
 }
 
 impl QuerySpec {
@@ -156,6 +159,8 @@ impl QuerySpec {
             limits,
             time_zone,
             now: _,
+            // The rows are the same.
+            in_order: _,
         } = self;
         let tables = tables.iter().map(|table| match &table.rows {
             TableRows::Version(manifest) => {

@@ -97,6 +97,7 @@ pub(crate) fn spec(fixture: &Fixture, statement: &str) -> QuerySpec {
         limits: Limits { rows: None, result_bytes: None, scan_bytes: None, deadline_ms: 300_000 },
         time_zone: "Asia/Tokyo".to_owned(),
         now: NOW,
+        in_order: false,
     }
 }
 

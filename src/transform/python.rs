@@ -123,7 +123,9 @@ impl Transforms {
         }
         let tables = [(INPUT.to_owned(), Arc::clone(manifest))];
         let user = by.user_id.clone();
-        self.engine().over(user, statement, Parameters::new(), tables, (deadline, self.now()))
+        let spec = self.engine().over(user, statement, Parameters::new(), tables, (deadline, self.now()));
+        // What code makes of its rows may depend on their order, and should be the same each time.
+        QuerySpec { in_order: true, ..spec }
     }
 
     /// A run of the code over versions of its inputs, in their order.

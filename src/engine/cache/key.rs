@@ -88,6 +88,8 @@ impl StatementKey {
             limits,
             time_zone,
             now: _,
+            // Such rows are not kept, and the plan before it is made of operators is the same.
+            in_order: _,
         } = spec;
         let Limits { rows, result_bytes: _, scan_bytes: _, deadline_ms: _ } = limits;
         let mut written = Written::of("statement");
@@ -276,6 +278,7 @@ mod tests {
             limits: Limits { rows: None, result_bytes: None, scan_bytes: None, deadline_ms: 60_000 },
             time_zone: "UTC".to_owned(),
             now: Timestamp::from_seconds(1_714_521_600),
+            in_order: false,
         }
     }
 

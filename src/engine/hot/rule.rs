@@ -1,6 +1,6 @@
 //! Where a plan reads columns that are here, it reads them from memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
@@ -49,14 +49,17 @@ impl FromMemory {
     fn hot(&self, scan: &FileScanConfig) -> Result<Option<HotScan>> {
         let Some(columns) = columns(scan) else { return Ok(None) };
         let schema = scan.file_schema();
-        let mut any = false;
+        // A file of which several parts are read is asked for once.
+        let mut known = HashMap::new();
         let mut files = Vec::with_capacity(scan.file_groups.len());
         for group in &scan.file_groups {
-            let of_group = group.iter().map(|file| self.0.ask(file, schema, &columns).map(HotFile::new));
-            let of_group: Vec<_> = of_group.collect();
-            any |= of_group.iter().any(Option::is_some);
-            files.push(of_group);
+            let of_group = group.iter().map(|file| {
+                let found = known.entry(file.path().clone());
+                found.or_insert_with(|| self.0.ask(file, schema, &columns).map(HotFile::new)).clone()
+            });
+            files.push(of_group.collect());
         }
+        let any = known.values().any(Option::is_some);
         if any { HotScan::new(scan, columns, files).map(Some) } else { Ok(None) }
     }
 }
