@@ -1,11 +1,16 @@
-//! Rows on their way in: plain Arrow IPC, in memory that nobody can change any more.
+//! Rows on their way in: plain Arrow, in memory that nobody can change any more.
+//!
+//! ```text
+//!  rows ─▶ plain types ─┬▶ columns, each in one piece (`shirabe-columns`) ─▶ a process of this machine
+//!                       └▶ a stream of Arrow IPC ─▶ an executor at an address, and what columns cannot be one piece of
+//! ```
 
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::Buffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -13,6 +18,7 @@ use arrow::ipc::writer::StreamEncoder;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
+use shirabe_columns::{Columns, Wrong};
 use shirabe_wire::memory;
 use tokio::sync::mpsc;
 
@@ -20,16 +26,35 @@ use super::Rows;
 use crate::error::{Error, Result};
 use crate::tasks;
 
-/// Pieces that wait to be written.
-const PIECES_AHEAD: usize = 4;
+/// Pieces, or batches, that wait to be written.
+const AHEAD: usize = 4;
 
 /// A stream of Arrow IPC in pieces.
 pub(super) type Pieces = BoxStream<'static, Result<Bytes>>;
 
-/// `rows` as Arrow IPC. Arrays are plain: pandas would make another type of a dictionary, and has functions that take no
-/// views.
-pub(super) fn encoded(schema: &SchemaRef, rows: Rows) -> Result<Pieces> {
-    let schema = Arc::new(Schema::new(schema.fields().iter().map(plain_field).collect::<Vec<_>>()));
+/// What a run is given.
+pub(super) enum Content {
+    Rows(SchemaRef, Rows),
+    Pieces(Pieces),
+}
+
+impl Content {
+    /// Rows of a dataset.
+    pub(super) fn new(schema: &SchemaRef, rows: Rows) -> Self {
+        Self::Rows(plain_schema(schema), rows)
+    }
+
+    /// For an executor at an address.
+    pub(super) fn into_pieces(self) -> Result<Pieces> {
+        match self {
+            Self::Rows(schema, rows) => encoded(schema, rows),
+            Self::Pieces(pieces) => Ok(pieces),
+        }
+    }
+}
+
+/// `rows` as Arrow IPC of `schema`.
+fn encoded(schema: SchemaRef, rows: Rows) -> Result<Pieces> {
     let encoder = StreamEncoder::try_new(&schema).map_err(|cause| {
         Error::NotSupported(format!("a column of the inputs cannot be handed to Python: {cause}"))
     })?;
@@ -69,16 +94,23 @@ fn shared(buffer: Buffer) -> Bytes {
 /// `batch` with arrays of the types of `schema`.
 fn plain(schema: &SchemaRef, batch: &RecordBatch) -> Result<RecordBatch> {
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
-        if column.data_type() == field.data_type() {
-            return Ok(Arc::clone(column));
-        }
-        cast(column, field.data_type()).map_err(|cause| {
-            Error::OverLimit(format!("column `{}` cannot be handed to Python: {cause}", field.name()))
-        })
-    });
-    let columns = columns.collect::<Result<Vec<_>>>()?;
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| plain_column(field, column)).collect::<Result<Vec<_>>>()?;
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(internal)
+}
+
+fn plain_column(field: &Field, column: &ArrayRef) -> Result<ArrayRef> {
+    if column.data_type() == field.data_type() {
+        return Ok(Arc::clone(column));
+    }
+    cast(column, field.data_type()).map_err(|cause| {
+        Error::OverLimit(format!("column `{}` cannot be handed to Python: {cause}", field.name()))
+    })
+}
+
+/// As Python is to see them: pandas would make another type of a dictionary, and has functions that take no views.
+fn plain_schema(schema: &SchemaRef) -> SchemaRef {
+    Arc::new(Schema::new(schema.fields().iter().map(plain_field).collect::<Vec<_>>()))
 }
 
 /// Metadata is left out: what it says is for our own readers.
@@ -109,41 +141,85 @@ pub(super) struct Sealed {
     pub(super) byte_count: u64,
 }
 
-/// Writes `pieces` into memory, at most `bytes_max` of them.
+/// Writes `content` into memory, at most `bytes_max` of it.
 ///
 /// # Errors
-/// `OverLimit` when there are more, or what the pieces fail with.
-pub(super) async fn sealed(mut pieces: Pieces, bytes_max: u64) -> Result<Sealed> {
-    let (send, receive) = mpsc::channel(PIECES_AHEAD);
+/// `OverLimit` when there is more, or what the rows fail with.
+pub(super) async fn sealed(content: Content, bytes_max: u64) -> Result<Sealed> {
+    match content {
+        Content::Rows(schema, rows) if Columns::take(&schema) => {
+            fed(rows, move |rows| write_columns(&schema, rows, bytes_max)).await
+        }
+        content => fed(content.into_pieces()?, move |pieces| write(pieces, bytes_max)).await,
+    }
+}
+
+/// What `write` makes of all `items`, on a thread of its own.
+async fn fed<T: Send + 'static>(
+    mut items: BoxStream<'static, Result<T>>,
+    write: impl FnOnce(mpsc::Receiver<T>) -> Result<Sealed> + Send + 'static,
+) -> Result<Sealed> {
+    let (send, receive) = mpsc::channel(AHEAD);
     let fed = async move {
-        while let Some(piece) = pieces.next().await {
+        while let Some(item) = items.next().await {
             // Whoever writes has failed, and says why.
-            if send.send(piece?).await.is_err() {
+            if send.send(item?).await.is_err() {
                 break;
             }
         }
         Ok(())
     };
-    let written = tasks::blocking(move || write(receive, bytes_max));
-    let (sealed, ()) = tokio::try_join!(written, fed)?;
+    let (sealed, ()) = tokio::try_join!(tasks::blocking(move || write(receive)), fed)?;
     Ok(sealed)
 }
 
-fn write(mut pieces: mpsc::Receiver<Bytes>, bytes_max: u64) -> Result<Sealed> {
-    let no_memory = |cause: std::io::Error| Error::Unavailable {
+fn no_memory(cause: std::io::Error) -> Error {
+    Error::Unavailable {
         message: format!("there is no memory for the inputs of a run: {cause}"),
         cause: Some(Box::new(cause)),
+    }
+}
+
+fn too_large(bytes_max: u64) -> Error {
+    Error::OverLimit(format!(
+        "the inputs take more memory than a run may have for them ({} MiB): ask for fewer columns, or for fewer rows \
+         by a filter",
+        bytes_max >> 20
+    ))
+}
+
+fn write_columns(
+    schema: &SchemaRef,
+    mut rows: mpsc::Receiver<RecordBatch>,
+    bytes_max: u64,
+) -> Result<Sealed> {
+    let wrong = |wrong| match wrong {
+        Wrong::TooLarge(_) => too_large(bytes_max),
+        Wrong::NoMemory(cause) => no_memory(cause),
+        Wrong::Arrow(cause) => Error::OverLimit(format!("the inputs cannot be handed to Python: {cause}")),
     };
+    let mut columns = Columns::new(Arc::clone(schema), bytes_max).map_err(wrong)?;
+    while let Some(batch) = rows.blocking_recv() {
+        let arrays = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
+            // It copies their texts, and a cast would do so once more.
+            match column.data_type() {
+                DataType::Utf8View | DataType::BinaryView => Ok(Arc::clone(column)),
+                _ => plain_column(field, column),
+            }
+        });
+        columns.append(&arrays.collect::<Result<Vec<_>>>()?, batch.num_rows()).map_err(wrong)?;
+    }
+    let shirabe_columns::Sealed { file, byte_count } = columns.finish().map_err(wrong)?;
+    Ok(Sealed { file, byte_count })
+}
+
+fn write(mut pieces: mpsc::Receiver<Bytes>, bytes_max: u64) -> Result<Sealed> {
     let mut file: File = memory::empty("input").map_err(no_memory)?;
     let mut byte_count = 0;
     while let Some(piece) = pieces.blocking_recv() {
         byte_count += piece.len() as u64;
         if byte_count > bytes_max {
-            return Err(Error::OverLimit(format!(
-                "the inputs take more memory than a run may have for them ({} MiB): ask for fewer columns, \
-                 or for fewer rows by a filter",
-                bytes_max >> 20
-            )));
+            return Err(too_large(bytes_max));
         }
         file.write_all(&piece).map_err(no_memory)?;
     }

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::mpsc;
 
 use super::frame::{self, Frame, Frames, Kind, PIECE_BYTES_MAX};
-use super::input::Pieces;
+use super::input::{Content, Pieces};
 use super::message::{End, Outcome, Start};
 use super::remote_rows;
 use super::run::Prepared;
@@ -173,6 +173,7 @@ fn request(
     let start = Start { job, inputs: names, limits, class, user_id, known };
     let start = frame::json(Kind::Start, &start)
         .map_err(|cause| Error::OverLimit(format!("the code or its parameters are too long: {cause}")))?;
+    let inputs = inputs.into_iter().map(Content::into_pieces).collect::<Result<Vec<_>>>()?;
     let inputs = futures::stream::iter(inputs).flat_map(move |pieces| input(pieces, Arc::clone(&failed)));
     Ok(futures::stream::iter([Ok(start)]).chain(inputs))
 }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::admission::Slot;
 use super::hint::Known;
-use super::input::{self, Pieces, Sealed};
+use super::input::{self, Content, Sealed};
 use super::output::{self, Checked, MESSAGE_BYTES_MAX};
 use super::{Class, Output, PythonRun, Ran, ended};
 use crate::catalog::transform::Usage;
@@ -25,10 +25,10 @@ pub(super) const OVERHEAD_BYTES: u64 = 192 << 20;
 /// What is left to the code of a run whose inputs fill its memory.
 const SHARE_OF_CODE: u64 = 4;
 
-/// A run whose inputs are bytes already.
+/// A run whose inputs can be read.
 pub(super) struct Prepared {
     pub(super) job: Job,
-    pub(super) inputs: Vec<(InputName, Pieces)>,
+    pub(super) inputs: Vec<(InputName, Content)>,
     pub(super) limits: Limits,
     pub(super) class: Class,
     pub(super) lines: Option<mpsc::Sender<String>>,
@@ -44,11 +44,8 @@ impl Prepared {
             return Err(Error::invalid(format!("a run has {count} inputs, expected at most {INPUTS_MAX}")));
         }
         let known = Known::new(inputs.iter().map(|input| (&input.name, &input.schema)));
-        let encoded = inputs
-            .into_iter()
-            .map(|input| Ok((input.name, input::encoded(&input.schema, input.rows)?)))
-            .collect::<Result<_>>()?;
-        Ok(Self { job, inputs: encoded, limits, class, lines, user_id, known })
+        let inputs = inputs.into_iter().map(|input| (input.name, Content::new(&input.schema, input.rows)));
+        Ok(Self { job, inputs: inputs.collect(), limits, class, lines, user_id, known })
     }
 }
 
@@ -81,11 +78,12 @@ pub(super) fn letter(tier: Tier) -> char {
 }
 
 /// One input after the other, so that they are not all read at once.
-async fn sealed(inputs: Vec<(InputName, Pieces)>, mut bytes_left: u64) -> Result<Vec<Sealed>> {
+async fn sealed(inputs: Vec<(InputName, Content)>, mut bytes_left: u64) -> Result<Vec<Sealed>> {
     let mut sealed = Vec::with_capacity(inputs.len());
-    for (_, pieces) in inputs {
-        let input = input::sealed(pieces, bytes_left).await?;
-        bytes_left -= input.byte_count;
+    for (_, content) in inputs {
+        let input = input::sealed(content, bytes_left).await?;
+        // Memory is taken in whole pages.
+        bytes_left = bytes_left.saturating_sub(input.byte_count);
         sealed.push(input);
     }
     Ok(sealed)

@@ -17,7 +17,7 @@ use futures::stream::BoxStream;
 use tokio::sync::{Mutex, mpsc};
 
 use super::frame::{self, Frames, Kind, PIECE_BYTES_MAX};
-use super::input::Pieces;
+use super::input::{Content, Pieces};
 use super::local::Local;
 use super::message::{End, Outcome, Start};
 use super::run::{Begun, Ended, Left, Prepared};
@@ -79,7 +79,8 @@ impl ExecutorService {
             cause = frames.broken() => return Err(broken(cause)),
         };
         let frames = Arc::new(Mutex::new(frames));
-        let inputs = inputs.into_iter().map(|name| (name, pieces(Arc::clone(&frames)))).collect();
+        let inputs =
+            inputs.into_iter().map(|name| (name, Content::Pieces(pieces(Arc::clone(&frames))))).collect();
         let (lines, printed) = mpsc::channel(LINES_AHEAD);
         let prepared = Prepared { job, inputs, limits, class, lines: Some(lines), user_id, known };
         let begun = turn.begin(prepared).await?;

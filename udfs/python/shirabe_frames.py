@@ -1,5 +1,7 @@
 """Arrow to frames and back, and what is wrong with a frame that cannot go back."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -11,30 +13,75 @@ BATCH_BYTES = 16 << 20
 # Batches with fewer rows on average are put together.
 BATCH_ROWS_MIN = 1 << 10
 
+NO_BYTES = pa.py_buffer(b"")
+
 
 class BadOutput(Exception):
     """What was returned is no frame that a dataset can be made of."""
 
 
-def read(address, length):
-    """The table that lies in memory as a stream of Arrow IPC, on that memory."""
-    with pa.ipc.open_stream(pa.foreign_buffer(address, length)) as stream:
-        return stream.read_all()
+def read(pieces):
+    """The table that lies in memory, on that memory: a stream of Arrow IPC, or a piece for each buffer of its columns,
+    as `udfs/columns` lays them out."""
+    pieces = [pa.foreign_buffer(address, length) for address, length in pieces]
+    if len(pieces) == 1:
+        with pa.ipc.open_stream(pieces[0]) as stream:
+            return stream.read_all()
+    about, types, *_ = pieces
+    with pa.ipc.open_stream(types) as stream:
+        schema = stream.schema
+    batches = []
+    for batch in json.loads(about.to_pybytes()):
+        columns = []
+        for kind, column in zip(schema.types, batch["columns"]):
+            first, *rest = column["buffers"]
+            buffers = [None if first is None else pieces[first]]
+            buffers += [NO_BYTES if at is None else pieces[at] for at in rest]
+            columns.append(pa.Array.from_buffers(kind, batch["rows"], buffers, column["nulls"]))
+        batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+    return pa.Table.from_batches(batches, schema=schema)
 
 
-def to_frame(table, kind):
+def to_frame(table, kind, make_writable):
+    """`make_writable`, given an address and a length, lets this process write to its own copy of what lies there."""
     if kind == "pyarrow":
         return table
     if kind == "polars":
         return pl.from_arrow(table)
     if kind == "pandas_arrow":
         return table.to_pandas(types_mapper=pd.ArrowDtype, use_threads=False)
-    return _to_pandas(table)
+    return _to_pandas(table, make_writable)
 
 
-def _to_pandas(table):
+class _Memory:
+    """Values as numpy takes them over where they are."""
+
+    def __init__(self, buffer, kind, count):
+        self.buffer = buffer
+        self.__array_interface__ = {"version": 3, "shape": (count,), "typestr": kind.str, "data": (buffer.address, False)}
+
+
+def _as_it_is(column, make_writable):
+    """The values of a column on the memory that they came in; None where pandas has them in another form.
+
+    Frames can be changed in place, so the memory is made writable first."""
+    kind = column.type
+    is_number = pa.types.is_integer(kind) or pa.types.is_float32(kind) or pa.types.is_float64(kind)
+    if not (is_number or (pa.types.is_timestamp(kind) and kind.tz is None)):
+        return None
+    if column.null_count or column.num_chunks != 1:
+        return None
+    values = column.chunk(0)
+    buffer = values.buffers()[1]
+    if values.offset or not make_writable(buffer.address, buffer.size):
+        return None
+    kind = np.dtype(f"M8[{kind.unit}]") if pa.types.is_timestamp(kind) else np.dtype(kind.to_pandas_dtype())
+    return np.asarray(_Memory(buffer, kind, len(values)))
+
+
+def _to_pandas(table, make_writable):
     """As pandas users know it, but for what would not stay exact."""
-    exact = {}
+    exact, own = {}, {}
     for field, column in zip(table.schema, table.columns):
         kind = field.type
         if pa.types.is_date(kind) or pa.types.is_decimal(kind):
@@ -44,15 +91,19 @@ def _to_pandas(table):
             exact[field.name] = getattr(pd, name.replace("ui", "UI").replace("in", "In") + "Dtype")()
         elif column.null_count and pa.types.is_boolean(kind):
             exact[field.name] = pd.BooleanDtype()
-    if not exact:
+        elif (values := _as_it_is(column, make_writable)) is not None:
+            own[field.name] = values
+    if not exact and not own:
         return table.to_pandas(use_threads=False)
-    plain = table.select([name for name in table.column_names if name not in exact])
+    plain = table.select([name for name in table.column_names if name not in exact and name not in own])
     frame = plain.to_pandas(use_threads=False)
+    index = frame.index if plain.num_columns else pd.RangeIndex(table.num_rows)
     columns = {}
     for name in table.column_names:
         if name in exact:
-            kind = exact[name]
-            columns[name] = pd.Series(kind.__from_arrow__(table[name]), index=frame.index if plain.num_columns else None)
+            columns[name] = pd.Series(exact[name].__from_arrow__(table[name]), index=index)
+        elif name in own:
+            columns[name] = pd.Series(own[name], index=index, copy=False)
         else:
             columns[name] = frame[name]
     return pd.DataFrame(columns, copy=False)

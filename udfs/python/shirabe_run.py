@@ -45,14 +45,14 @@ def prepare(seed):
     sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), "utf-8", "replace", line_buffering=True)
 
 
-def run(job, inputs, output_bytes_max, tier):
-    """Runs a job of JSON on `inputs`, each an address and a length, and returns the report as JSON."""
+def run(job, inputs, output_bytes_max, tier, make_writable):
+    """Runs a job of JSON on `inputs`, each the addresses and lengths of its pieces, and returns the report as JSON."""
     job = json.loads(job)
     # Given back when there is no memory left, so that there is some to say so. Nothing is ever in it.
     reserve = mmap.mmap(-1, 4 << 20)
     try:
         prepare(job["seed"])
-        report = _run(job, inputs, output_bytes_max)
+        report = _run(job, inputs, output_bytes_max, make_writable)
         _flush()
     except shirabe_frames.BadOutput as error:
         report = {"bad_output": _cut(str(error))}
@@ -81,9 +81,18 @@ def _nothing():
         "seed": 0,
     }
     table = pa.table({"n": [1, 2], "x": [0.5, None], "s": ["a", "b"]})
-    rows = pa.BufferOutputStream()
-    shirabe_frames.write(table, rows)
-    return json.dumps(job), rows.getvalue()
+    types = pa.BufferOutputStream()
+    shirabe_frames.write(table.schema.empty_table(), types)
+    pieces, columns = [types.getvalue()], []
+    for column in table.columns:
+        buffers = [None if buffer is None else pa.py_buffer(buffer.to_pybytes()) for buffer in column.chunk(0).buffers()]
+        numbers = []
+        for buffer in buffers:
+            pieces += [] if buffer is None else [buffer]
+            numbers.append(None if buffer is None else len(pieces))
+        columns.append({"nulls": column.null_count, "buffers": numbers})
+    about = json.dumps([{"rows": table.num_rows, "columns": columns}])
+    return json.dumps(job), [pa.py_buffer(about.encode()), *pieces]
 
 
 NOTHING = _nothing()
@@ -91,20 +100,21 @@ NOTHING = _nothing()
 
 def run_nothing():
     """Runs it, before there is anything of a user. What it prints and returns goes nowhere."""
-    job, rows = NOTHING
-    report = run(job, [(rows.address, rows.size)], 1 << 20, "")
+    job, pieces = NOTHING
+    inputs = [[(piece.address, piece.size) for piece in pieces]]
+    report = run(job, inputs, 1 << 20, "", lambda address, length: True)
     if b'"rows"' not in report:
         raise RuntimeError(report.decode())
     del sys.modules["__transform__"], linecache.cache["nothing.py"]
 
 
-def _run(job, inputs, output_bytes_max):
+def _run(job, inputs, output_bytes_max, make_writable):
     entry = job["entry"]
     function = _function(job["code"], job["file_name"], entry)
     kind = _kind(function, job["frames"])
     frames = {}
-    for name, (address, length) in zip(job["inputs"], inputs):
-        frame = shirabe_frames.to_frame(shirabe_frames.read(address, length), kind)
+    for name, pieces in zip(job["inputs"], inputs):
+        frame = shirabe_frames.to_frame(shirabe_frames.read(pieces), kind, make_writable)
         frames[name["id"]] = frame
         if name["alias"] is not None:
             frames[name["alias"]] = frame

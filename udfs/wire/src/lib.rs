@@ -22,6 +22,7 @@ pub mod host;
 pub mod job;
 pub mod memory;
 pub mod message;
+pub mod pieces;
 pub mod report;
 
 pub use job::{Frames, InputName, Job, JobKind, Limits, Tier};

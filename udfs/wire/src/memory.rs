@@ -58,6 +58,16 @@ pub fn length(file: impl AsFd) -> io::Result<u64> {
     u64::try_from(rustix::fs::fstat(file)?.st_size).map_err(io::Error::other)
 }
 
+/// How much memory `file` takes: less than it is long where it has room that was never written.
+///
+/// # Errors
+/// When it cannot be asked.
+pub fn taken(file: impl AsFd) -> io::Result<u64> {
+    /// In which the system counts.
+    const BLOCK: u64 = 512;
+    u64::try_from(rustix::fs::fstat(file)?.st_blocks * BLOCK as i64).map_err(io::Error::other)
+}
+
 /// All of `file`, from its beginning on.
 ///
 /// # Errors

@@ -9,16 +9,16 @@
 //! Last numbers: udfs/worker/benches/README.md.
 
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow_ipc::writer::StreamWriter;
+use shirabe_columns::{Columns, Sealed};
 use shirabe_wire::host::{self, Request, Zygote};
-use shirabe_wire::{Frames, InputName, Job, Limits, Tier, memory};
+use shirabe_wire::{Frames, InputName, Job, Limits, Tier};
 
 const NOTHING: &str =
     "import pandas as pd\nF = pd.DataFrame({'n': [1]})\ndef transform(inputs, params):\n    return F\n";
@@ -65,11 +65,10 @@ fn nothing(out: &mut impl io::Write, zygote: &Zygote, home: &Path) -> Result<(),
 }
 
 fn rows(out: &mut impl io::Write, zygote: &Zygote, home: &Path) -> Result<(), Error> {
-    let stream = stream()?;
-    writeln!(out, "{ROWS} rows x 16 columns, {} MB as Arrow IPC", stream.len() >> 20)?;
-    let file = std::env::temp_dir().join(format!("shirabe-bench-{}.arrow", std::process::id()));
-    std::fs::write(&file, &stream)?;
-    let input = memory::sealed("input", &[&stream])?;
+    let Sealed { file: input, byte_count } = columns()?;
+    writeln!(out, "{ROWS} rows x 16 columns, {} MB", byte_count >> 20)?;
+    // The same memory, for the interpreter that is compared with.
+    let file = PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), input.as_raw_fd()));
     for (name, frames) in
         [("Arrow-backed", Frames::PandasArrow), ("pandas", Frames::Pandas), ("pyarrow", Frames::Pyarrow)]
     {
@@ -85,7 +84,6 @@ fn rows(out: &mut impl io::Write, zygote: &Zygote, home: &Path) -> Result<(), Er
             )?;
         }
     }
-    std::fs::remove_file(&file)?;
     Ok(())
 }
 
@@ -156,7 +154,7 @@ fn report(out: &mut impl io::Write, name: &str, times: &[Duration]) -> io::Resul
     writeln!(out, "{name:<34} p50 {:8.2} ms   p99 {:8.2} ms   ({} rounds)", at(50), at(99), times.len())
 }
 
-fn stream() -> Result<Vec<u8>, Error> {
+fn columns() -> Result<Sealed, Error> {
     let column = |at: usize| -> ArrayRef {
         match at % 4 {
             0 => Arc::new(Int64Array::from_iter_values((0..ROWS).map(|row| (row * 31 + at) as i64))),
@@ -166,8 +164,7 @@ fn stream() -> Result<Vec<u8>, Error> {
     };
     let columns = (0..16).map(|at| (format!("c{at}"), column(at)));
     let batch = RecordBatch::try_from_iter(columns)?;
-    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
-    writer.write(&batch)?;
-    writer.finish()?;
-    Ok(writer.into_inner()?)
+    let mut rows = Columns::new(batch.schema(), 1 << 30)?;
+    rows.append(batch.columns(), batch.num_rows())?;
+    Ok(rows.finish()?)
 }

@@ -15,6 +15,7 @@ use rustix::mm::{MapFlags, ProtFlags};
 use rustix::process::Signal;
 use rustix::time::Timespec;
 use shirabe_wire::message::Start;
+use shirabe_wire::pieces::{self, Piece};
 use shirabe_wire::{Tier, frame, memory};
 
 use crate::confine::{self, limits::Bounds, place::Outside};
@@ -28,11 +29,11 @@ const OUTPUT: i32 = 4;
 /// What is above these numbers is nothing that a run needs.
 pub(crate) const ABOVE_ALL: i32 = 400;
 
-/// A job as it came, with what it is to be run on: addresses and lengths.
+/// A job as it came, with what it is to be run on: addresses and lengths of the pieces of each input.
 struct Taken {
     start: Start,
     job: Vec<u8>,
-    inputs: Vec<(usize, usize)>,
+    inputs: Vec<Vec<(usize, usize)>>,
 }
 
 /// What a child has of its keeper until it is confined.
@@ -96,10 +97,10 @@ fn begin(place: &Place<'_>, alive: OwnedFd, outside: Outside, kept: [&OwnedFd; 2
     if threads != 1 {
         return Err(format!("a run of nothing left {threads} threads"));
     }
-    let (address_space_bytes, _) = process::memory_bytes(&proc).map_err(told)?;
+    let memory = process::memory_bytes(&proc).map_err(told)?;
     drop(proc);
     process::close_all_but(OUTPUT + 1, &kept.map(|file| file.as_fd())).map_err(told)?;
-    Ok(Bounds { address_space_bytes, other_tasks })
+    Ok(Bounds { memory, other_tasks })
 }
 
 fn tie(alive: &OwnedFd) -> io::Result<()> {
@@ -140,23 +141,28 @@ fn take(jobs: &OwnedFd, trouble: &OwnedFd) -> io::Result<Taken> {
     Ok(Taken { start, job: text, inputs })
 }
 
-/// Maps an input to read. Its address and its length.
-fn map(input: &OwnedFd) -> io::Result<(usize, usize)> {
+/// Maps the pieces of an input to read. Their addresses and lengths.
+fn map(input: &OwnedFd) -> io::Result<Vec<(usize, usize)>> {
     if !memory::is_sealed(input)? {
         return Err(io::Error::other("an input can be changed"));
     }
-    let length = usize::try_from(memory::length(input)?).map_err(io::Error::other)?;
+    pieces::read(input)?.iter().map(|piece| map_piece(input, piece)).collect()
+}
+
+fn map_piece(input: &OwnedFd, piece: &Piece) -> io::Result<(usize, usize)> {
+    let length = usize::try_from(piece.length).map_err(io::Error::other)?;
     #[expect(unsafe_code, reason = "mapping a file has no safe interface")]
     // SAFETY: the mapping is new memory and stays until the process ends. The file is sealed, so what is read through
-    // it never changes and never goes away.
+    // it never changes and never goes away. It is private: what a run makes writable (`writable.rs`) and then changes
+    // is a copy of its own.
     let address = unsafe {
         rustix::mm::mmap(
             std::ptr::null_mut(),
             length,
             ProtFlags::READ,
-            MapFlags::SHARED | MapFlags::POPULATE,
+            MapFlags::PRIVATE | MapFlags::POPULATE,
             input,
-            0,
+            piece.from,
         )?
     };
     Ok((address.addr(), length))

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyModule};
 
 use crate::process::{self, Side};
+use crate::writable;
 
 /// The modules of `udfs/python`, in the order in which they need each other.
 const MODULES: &[(&CStr, &CStr, &CStr)] = &[
@@ -153,14 +154,18 @@ impl Loaded {
     pub(crate) fn run(
         &self,
         job: &[u8],
-        inputs: &[(usize, usize)],
+        inputs: &[Vec<(usize, usize)>],
         output_bytes_max: u64,
         tier: &str,
     ) -> Vec<u8> {
         python(|py| {
-            let report =
-                self.run.bind(py).call1((PyBytes::new(py, job), inputs.to_vec(), output_bytes_max, tier));
-            let report = report.and_then(|report| report.extract::<Vec<u8>>());
+            let run = || {
+                let make_writable = wrap_pyfunction!(writable::make_writable, py)?;
+                let job = PyBytes::new(py, job);
+                let arguments = (job, inputs.to_vec(), output_bytes_max, tier, make_writable);
+                self.run.bind(py).call1(arguments)?.extract::<Vec<u8>>()
+            };
+            let report = run();
             // Only what user code did to our own modules can bring this about.
             report.unwrap_or_else(|error| {
                 let text = format!("the run ended without a result: {error}");

@@ -69,7 +69,7 @@ fn make(kind: Kind, of_keeper: &OwnedFd, of_child: OwnedFd, place: &Place<'_>) -
         .map_err(told("closing"))?;
     process::unblock_ended_children().map_err(told("signals"))?;
     let outside = place::make(kind, place)?;
-    let (_, begin_bytes) = process::memory_bytes(&outside.proc).map_err(told("memory"))?;
+    let begin_bytes = process::memory_bytes(&outside.proc).map_err(told("memory"))?.resident;
     let own = rustix::process::getpid();
     let alive = rustix::process::pidfd_open(own, PidfdFlags::empty())
         .map_err(|cause| told("a pidfd")(cause.into()))?;

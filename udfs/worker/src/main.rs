@@ -31,6 +31,7 @@ mod layout;
 mod pages;
 mod process;
 mod spare;
+mod writable;
 mod zygote;
 
 /// In place of a folder: waits for the processes that it has, and does nothing else.

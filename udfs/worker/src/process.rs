@@ -118,18 +118,27 @@ pub(crate) fn thread_count(proc: impl AsFd) -> io::Result<usize> {
     Ok(count)
 }
 
-/// The address space that this process has, and what it has in memory, by the `/proc` that is open.
-pub(crate) fn memory_bytes(proc: impl AsFd) -> io::Result<(u64, u64)> {
+/// What a process has of memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MemoryBytes {
+    pub(crate) address_space: u64,
+    pub(crate) resident: u64,
+    /// What can be written to and is nobody else's, whether it is there or not.
+    pub(crate) data: u64,
+}
+
+/// What this process has, by the `/proc` that is open.
+pub(crate) fn memory_bytes(proc: impl AsFd) -> io::Result<MemoryBytes> {
     let file = rustix::fs::openat(proc, "self/statm", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let text = io::read_to_string(File::from(file))?;
-    let mut pages = text.split(' ').map_while(|pages| pages.parse::<u64>().ok());
-    match (pages.next(), pages.next()) {
-        (Some(all), Some(resident)) => {
-            let page = rustix::param::page_size() as u64;
-            Ok((all.saturating_mul(page), resident.saturating_mul(page)))
-        }
-        _ => Err(io::Error::other("`/proc/self/statm` is of another form")),
-    }
+    let pages: Vec<u64> = text.split_ascii_whitespace().map_while(|pages| pages.parse().ok()).collect();
+    // All, resident, shared, text, a zero, data with stack, a zero.
+    let &[address_space, resident, _, _, _, data, _] = &pages[..] else {
+        return Err(io::Error::other("`/proc/self/statm` is of another form"));
+    };
+    let page = rustix::param::page_size() as u64;
+    let bytes = |pages: u64| pages.saturating_mul(page);
+    Ok(MemoryBytes { address_space: bytes(address_space), resident: bytes(resident), data: bytes(data) })
 }
 
 /// An input that has nothing.

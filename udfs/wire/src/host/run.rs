@@ -27,7 +27,7 @@ const DYING_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Request<'a> {
     pub job: &'a Job,
-    /// Sealed memfds with Arrow IPC, one for each of the job's inputs.
+    /// Sealed memfds, one for each of the job's inputs: a stream of Arrow IPC, or the columns of `shirabe-columns`.
     pub inputs: &'a [BorrowedFd<'a>],
     pub limits: Limits,
     pub tier: Tier,
@@ -89,7 +89,7 @@ impl<'a> Running<'a> {
         }
         let mut input_byte_count = 0;
         for input in request.inputs {
-            input_byte_count += memory::length(input)?;
+            input_byte_count += memory::taken(input)?;
         }
         let (control, theirs) = frame::pair()?;
         let (log, prints) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;

@@ -41,6 +41,8 @@ fn rows_pass_through_unchanged_in_every_kind_of_frame() {
         for tier in TIERS {
             let code = "def transform(inputs, params):\n    return inputs['ds_1']\n";
             let got = Run::transform(tier, code).input("ds_1", None, &batch()).frames(frames).rows();
+            let streamed = Run::transform(tier, code).streamed_input("ds_1", None, &batch());
+            assert_eq!(streamed.frames(frames).rows(), got, "{frames:?}");
             assert_eq!(got.num_rows(), 3, "{frames:?}");
             for (name, column) in batch().schema().fields().iter().zip(batch().columns()) {
                 let came = got.column_by_name(name.name()).unwrap();
@@ -102,6 +104,48 @@ def transform(inputs, params):
     ctypes.memset(buffer.address, 0, 8)";
     let mut run = Run::transform(Tier::A, code).input("ds_1", None, &batch()).frames(Frames::Pyarrow);
     assert!(matches!(run.fails(), Failure::Crashed { signal: 11 }));
+}
+
+#[test]
+fn a_frame_of_pandas_can_be_changed_in_place_and_nobody_else_sees_it() {
+    let code = "
+def transform(inputs, params):
+    frame = inputs['ds_1']
+    before = int(frame.loc[0, 'n'])
+    frame.loc[0, 'n'] = 7
+    frame.iloc[2, 0] -= before
+    frame.loc[frame['n'] > 100, 'n'] = 9
+    return frame[['n']]";
+    for tier in TIERS {
+        let mut run = Run::transform(tier, code).input("ds_1", None, &batch());
+        for _ in 0..2 {
+            let got = run.rows();
+            let numbers = got.column(0).as_primitive::<Int64Type>();
+            assert_eq!(numbers.values()[..], [7, 2, 9], "{tier}: the second run sees what the first one saw");
+        }
+    }
+}
+
+/// Frames of pandas on the memory of an input take as much of the run's memory as a copy of it.
+#[test]
+fn an_input_that_can_be_changed_counts_towards_the_limit_of_memory() {
+    let numbers = Arc::new(Int64Array::from_iter_values(0..40 << 20)) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+    let code = "
+import pandas as pd
+def transform(inputs, params):
+    frame = inputs['ds_1']
+    frame.loc[:, 'n'] = 1
+    kept = b'x' * (params['more'] << 20)
+    return pd.DataFrame({'n': [int(frame['n'].sum())]})";
+    for tier in TIERS {
+        let mut run = Run::transform(tier, code).input("ds_1", None, &batch);
+        run.limits.memory_bytes_max = 500 << 20;
+        run.job.params = serde_json::json!({ "more": 1 });
+        assert_eq!(run.rows().column(0).as_primitive::<Int64Type>().value(0), 40 << 20, "{tier}");
+        run.job.params = serde_json::json!({ "more": 200 });
+        assert!(matches!(run.fails(), Failure::OutOfMemory { .. }), "{tier}");
+    }
 }
 
 #[test]

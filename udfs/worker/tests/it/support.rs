@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
+use shirabe_columns::Columns;
 use shirabe_wire::host::{Answer, Cancel, Failure, Finished, Request, Zygote};
 use shirabe_wire::{Frames, InputName, Job, Limits, PythonError, Tier, memory};
 
@@ -63,8 +64,19 @@ impl Run {
         Self { job: Job::card(code), ..Self::transform(tier, code) }
     }
 
-    pub(crate) fn input(mut self, id: &str, alias: Option<&str>, batch: &RecordBatch) -> Self {
-        self.inputs.push(memory::sealed("input", &[&stream(batch)]).unwrap());
+    pub(crate) fn input(self, id: &str, alias: Option<&str>, batch: &RecordBatch) -> Self {
+        let mut rows = Columns::new(batch.schema(), u64::MAX).unwrap();
+        rows.append(batch.columns(), batch.num_rows()).unwrap();
+        self.sealed_input(id, alias, rows.finish().unwrap().file)
+    }
+
+    /// As what comes over a connection is handed over.
+    pub(crate) fn streamed_input(self, id: &str, alias: Option<&str>, batch: &RecordBatch) -> Self {
+        self.sealed_input(id, alias, memory::sealed("input", &[&stream(batch)]).unwrap())
+    }
+
+    fn sealed_input(mut self, id: &str, alias: Option<&str>, input: OwnedFd) -> Self {
+        self.inputs.push(input);
         self.job.inputs.push(InputName { id: id.to_owned(), alias: alias.map(ToOwned::to_owned) });
         self
     }
