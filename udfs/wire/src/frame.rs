@@ -19,7 +19,7 @@ use crate::job::INPUTS_MAX;
 use crate::message::START_DESCRIPTORS;
 
 /// Both ends are built together; one left from before an update must not be misunderstood.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HEAD_BYTES: usize = 5;
 /// Messages hold no data of users, so none is long.
 pub const BODY_BYTES_MAX: usize = 16 << 10;
@@ -144,8 +144,7 @@ mod tests {
 
     fn progress() -> impl Strategy<Value = Progress> {
         prop_oneof![
-            Just(Progress::Forked),
-            Just(Progress::Started),
+            any::<u64>().prop_map(|memory_bytes| Progress::Started { memory_bytes }),
             (any::<i32>(), used()).prop_map(|(code, used)| Progress::Ended { end: End::Exited(code), used }),
             (any::<i32>(), used())
                 .prop_map(|(signal, used)| Progress::Ended { end: End::Signalled(signal), used }),
@@ -184,7 +183,7 @@ mod tests {
     fn descriptors_arrive_open() {
         let (one, other) = pair().unwrap();
         let (reader, mut writer) = std::io::pipe().unwrap();
-        send(&one, &Progress::Forked, &[reader.as_fd()]).unwrap();
+        send(&one, &Progress::Started { memory_bytes: 0 }, &[reader.as_fd()]).unwrap();
         let (_, descriptors) = receive::<Progress>(&other).unwrap();
         let [got]: [OwnedFd; 1] = descriptors.try_into().unwrap();
         writer.write_all(b"here").unwrap();
@@ -222,6 +221,9 @@ mod tests {
         assert_eq!(send(&one, &long, &[]).unwrap_err().kind(), io::ErrorKind::InvalidData);
         let null = File::open("/dev/null").unwrap();
         let many = vec![null.as_fd(); DESCRIPTORS_MAX + 1];
-        assert_eq!(send(&one, &Progress::Forked, &many).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            send(&one, &Progress::Refused(String::new()), &many).unwrap_err().kind(),
+            io::ErrorKind::InvalidData
+        );
     }
 }

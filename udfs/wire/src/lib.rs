@@ -1,10 +1,10 @@
 //! What the service and its Python worker say to each other, and the side of the service.
 //!
 //! ```text
-//!  service                          zygote: libraries loaded, no data            keeper and child: one run
+//!  service                          zygote: libraries loaded, no data            child: one run
 //!  host::PythonWorkers
 //!    └ Zygote ── Start + memfds ──▶  forks ────────────────────────────────────▶  confines itself, runs the code
-//!       run   ◀── Started, Ended ────────────────────────────────────────────────  keeper
+//!       run   ◀── Started, Ended ──   waits for its end
 //!             ◀── lines of output ───────────────────────────────────────────────  child (a pipe)
 //!             ◀── report, output ── (memfds, read once the child is dead) ───────  child
 //! ```

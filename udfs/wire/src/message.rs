@@ -32,10 +32,8 @@ pub enum Greeting {
 /// About one run, on its own socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Progress {
-    /// With the pidfd of the keeper.
-    Forked,
-    /// With the pidfd of the child.
-    Started,
+    /// With the pidfd of the child, which gets the job now. It began with this much in memory.
+    Started { memory_bytes: u64 },
     /// The child is dead, and nothing of it is left.
     Ended { end: End, used: Used },
     /// No child was made, or it could not be confined, and so no user code ran.

@@ -1,6 +1,7 @@
 //! The process in which user code runs, and the order in which it gives everything else up.
 //!
 //! ```text
+//!  first of all            what the zygote has open (begin), the place (confine::place)
 //!  before there is a job   a run of nothing (begin), rights, Landlock (confine::ahead)
 //!  the job                 descriptors at their numbers, inputs in memory, all else closed (take)
 //!  before user code        limits, the filter, what must fail (confine::finish)
@@ -16,11 +17,16 @@ use rustix::process::Signal;
 use rustix::time::Timespec;
 use shirabe_wire::message::Start;
 use shirabe_wire::pieces::{self, Piece};
-use shirabe_wire::{Tier, frame, memory};
+use shirabe_wire::{frame, memory};
 
-use crate::confine::{self, limits::Bounds, place::Outside};
-use crate::keeper::Place;
+use crate::confine;
+use crate::confine::filter::Filters;
+use crate::confine::limits::Bounds;
+use crate::confine::place::{self, Birth};
+use crate::interpreter::Loaded;
+use crate::layout::Layout;
 use crate::process;
+use crate::spare::Kind;
 
 /// Numbers that user code meets: the input is empty, what it prints goes to the two after it.
 const REPORT: i32 = 3;
@@ -29,6 +35,31 @@ const OUTPUT: i32 = 4;
 /// What is above these numbers is nothing that a run needs.
 pub(crate) const ABOVE_ALL: i32 = 400;
 
+/// What each child has of the zygote. Its descriptors are above all numbers that user code meets.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) python: Loaded,
+    pub(crate) layout: Layout,
+    pub(crate) filters: Filters,
+    pub(crate) null: OwnedFd,
+    /// `/proc`, to which a child may have no path.
+    pub(crate) proc: OwnedFd,
+    /// The zygote: can be read when that is gone.
+    pub(crate) zygote: OwnedFd,
+    pub(crate) is_root: bool,
+    /// Threads of the user that were there at the start, for limits that count all of them.
+    pub(crate) tasks_of_user: u64,
+}
+
+/// What a child has of its own until it is confined.
+#[derive(Debug)]
+pub(crate) struct Tie {
+    /// Where it is told why the child could not be confined. User code never has it.
+    pub(crate) trouble: OwnedFd,
+    /// Where its job comes from.
+    pub(crate) jobs: OwnedFd,
+}
+
 /// A job as it came, with what it is to be run on: addresses and lengths of the pieces of each input.
 struct Taken {
     start: Start,
@@ -36,25 +67,14 @@ struct Taken {
     inputs: Vec<Vec<(usize, usize)>>,
 }
 
-/// What a child has of its keeper until it is confined.
-#[derive(Debug)]
-pub(crate) struct Tie {
-    /// Can be read when the keeper is gone.
-    pub(crate) alive: OwnedFd,
-    /// Where it is told why the child could not be confined. User code never has it.
-    pub(crate) trouble: OwnedFd,
-    /// Where its job comes from.
-    pub(crate) jobs: OwnedFd,
-}
-
 /// Waits for a job and runs it. Never returns: the process ends with it.
-pub(crate) fn run(tier: Tier, place: &Place<'_>, outside: Outside, tie: Tie) -> ! {
-    let Tie { alive, trouble, jobs } = tie;
+pub(crate) fn run(kind: Kind, birth: Birth, run_number: u32, origin: &Origin, tie: Tie) -> ! {
+    let Tie { trouble, jobs } = tie;
     let prepare = || -> Result<Taken, String> {
-        let bounds = begin(place, alive, outside, [&trouble, &jobs])?;
-        confine::ahead(tier, place)?;
+        let bounds = begin(kind, birth, run_number, origin, [&trouble, &jobs])?;
+        confine::ahead(kind.tier, origin)?;
         let taken = take(&jobs, &trouble).map_err(|cause| format!("beginning: {cause}"))?;
-        confine::finish(&taken.start, &bounds, place)?;
+        confine::finish(&taken.start, &bounds, origin)?;
         Ok(taken)
     };
     let confined = prepare();
@@ -63,50 +83,60 @@ pub(crate) fn run(tier: Tier, place: &Place<'_>, outside: Outside, tie: Tie) -> 
     let Taken { start, job, inputs } = match confined {
         Ok(taken) => taken,
         Err(reason) => {
-            // If the keeper is gone, nobody has to know.
+            // If the zygote is gone, nobody has to know.
             let _ = rustix::io::write(&trouble, reason.as_bytes());
             process::exit(1)
         }
     };
     drop(trouble);
-    let report = place.python.run(&job, &inputs, start.limits.output_bytes_max, &tier.to_string());
+    let report = origin.python.run(&job, &inputs, start.limits.output_bytes_max, &kind.tier.to_string());
     process::exit(i32::from(write(&report).is_err()))
 }
 
-/// Sees to it that the child does not outlive its keeper, runs nothing once if there is time, and closes what it needs
-/// no more.
-fn begin(place: &Place<'_>, alive: OwnedFd, outside: Outside, kept: [&OwnedFd; 2]) -> Result<Bounds, String> {
-    let Outside { other_tasks, proc } = outside;
+/// Closes what is the zygote's and other runs', goes to a place of its own, and runs nothing once if there is time.
+fn begin(
+    kind: Kind,
+    birth: Birth,
+    run_number: u32,
+    origin: &Origin,
+    kept: [&OwnedFd; 2],
+) -> Result<Bounds, String> {
     let told = |cause: io::Error| format!("beginning: {cause}");
-    tie(&alive).map_err(told)?;
-    place.python.after_fork();
-    let null = rustix::io::fcntl_dupfd_cloexec(place.null, ABOVE_ALL).map_err(|cause| told(cause.into()))?;
-    let proc = rustix::io::fcntl_dupfd_cloexec(proc, ABOVE_ALL).map_err(|cause| told(cause.into()))?;
-    // It would close a number that is somebody else's by then.
-    std::mem::forget(alive);
+    let Origin { null, proc, zygote, .. } = origin;
+    let [_, jobs] = kept;
+    // First of all, because a copy of the zygote has its ends of all other runs; and what came with a job, if there is one
+    // already: what a run prints has an end when the child's copy is gone.
+    let all = [null, proc, zygote].into_iter().chain(kept).map(|file| file.as_fd()).collect::<Vec<_>>();
+    process::close_all_but(REPORT, &all).map_err(told)?;
+    process::unblock_ended_children().map_err(told)?;
+    tie(zygote).map_err(told)?;
+    let other_tasks = place::make(kind, birth, run_number, origin, jobs)?;
+    // Again, because a change of user takes it back.
+    tie(zygote).map_err(told)?;
+    origin.python.after_fork();
     for number in 0..=OUTPUT {
-        process::place(&null, number).map_err(told)?;
+        process::place(null, number).map_err(told)?;
     }
-    drop(null);
     // With a job there already, nobody would gain by it.
-    if !can_be_read(kept[1]).map_err(told)? {
-        place.python.run_nothing()?;
+    if !can_be_read(jobs).map_err(told)? {
+        origin.python.run_nothing()?;
     }
     // A thread that it had left would not be confined.
-    let threads = process::thread_count(&proc).map_err(told)?;
+    let threads = process::thread_count(proc).map_err(told)?;
     if threads != 1 {
         return Err(format!("a run of nothing left {threads} threads"));
     }
-    let memory = process::memory_bytes(&proc).map_err(told)?;
-    drop(proc);
+    let memory = process::memory_bytes(proc, "self").map_err(told)?;
     process::close_all_but(OUTPUT + 1, &kept.map(|file| file.as_fd())).map_err(told)?;
     Ok(Bounds { memory, other_tasks })
 }
 
-fn tie(alive: &OwnedFd) -> io::Result<()> {
+/// Sees to it that the child does not outlive the zygote.
+fn tie(zygote: &OwnedFd) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    if can_be_read(alive)? {
-        return Err(io::Error::other("the keeper is gone"));
+    // It may have ended before, and then there is no signal.
+    if can_be_read(zygote)? {
+        return Err(io::Error::other("the zygote is gone"));
     }
     Ok(())
 }

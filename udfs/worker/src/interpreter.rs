@@ -8,7 +8,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyModule};
 
-use crate::process::{self, Side};
+use crate::process::Side;
 use crate::writable;
 
 /// The modules of `udfs/python`, in the order in which they need each other.
@@ -117,14 +117,14 @@ impl Loaded {
         })
     }
 
-    /// Forks, with what Python does before and after.
-    pub(crate) fn fork(&self) -> io::Result<Side> {
+    /// Makes a copy of this process by `copy`, with what Python does before and after.
+    pub(crate) fn fork(&self, copy: impl FnOnce() -> io::Result<Side>) -> io::Result<Side> {
         #[expect(unsafe_code, reason = "pyo3 has no interface for it")]
         // SAFETY: this thread holds the interpreter's lock, for it never gave it up.
         unsafe {
             PyOS_BeforeFork();
         }
-        let side = process::fork();
+        let side = copy();
         if !matches!(side, Ok(Side::Child)) {
             #[expect(unsafe_code, reason = "pyo3 has no interface for it")]
             // SAFETY: this is the process that called `PyOS_BeforeFork`, with the lock still held.
@@ -135,7 +135,7 @@ impl Loaded {
         side
     }
 
-    /// What Python does in the copy. The keeper, which runs no Python, leaves it to the child.
+    /// What Python does in the copy, once that is where it will stay.
     pub(crate) fn after_fork(&self) {
         #[expect(unsafe_code, reason = "pyo3 has no interface for it")]
         // SAFETY: this is a copy of the process that called `PyOS_BeforeFork`, whose only thread held the lock.

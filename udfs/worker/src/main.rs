@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!  loader      imports the libraries; some start threads, and a process with threads is not forked from
-//!    └ zygote  a fork of it with one thread; hands jobs over, and runs no user code
-//!       └ keeper   a fork for one run: namespaces and a root of its own, waits for the child, tells how it died
-//!          └ child    no rights, Landlock; then waits for its job, while there is none (spare)
-//!                     limits, a filter of system calls, a try of what must fail; then user code
+//!    └ zygote  a fork of it with one thread; hands jobs over, waits for children and tells how they died (runs); runs no
+//!       │      user code
+//!       └ child   a fork for one run: namespaces and a root of its own, no rights, Landlock; then waits for its job,
+//!                 while there is none (spare); limits, a filter of system calls, a try of what must fail; user code
 //! ```
 //!
 //! Why: importing takes seconds, forking a millisecond. Each run begins as a copy of a process that has met no other
@@ -26,10 +26,10 @@ mod child;
 mod confine;
 mod environment;
 mod interpreter;
-mod keeper;
 mod layout;
 mod pages;
 mod process;
+mod runs;
 mod spare;
 mod writable;
 mod zygote;

@@ -20,14 +20,46 @@ pub(crate) enum Side {
 pub(crate) fn fork() -> io::Result<Side> {
     #[expect(unsafe_code, reason = "no safe interface forks")]
     // SAFETY: the callers see to it that this process has one thread, so what the copy does is not restricted.
-    let pid = unsafe { libc::fork() };
-    match pid {
-        -1 => Err(io::Error::last_os_error()),
-        0 => Ok(Side::Child),
+    side(unsafe { libc::fork() }.into())
+}
+
+/// The same, and the copy begins in `namespaces` of its own, which the C library knows nothing of.
+///
+/// What that does beside the call is for locks that another thread may hold, its own and those of libraries that asked
+/// to be told. The zygote is a copy that the C library has made, and has had one thread ever since. What is left is the
+/// number of the thread, which the kernel writes where `thread_number` says that the C library has it.
+pub(crate) fn copy(namespaces: i32, thread_number: *mut libc::c_void) -> io::Result<Side> {
+    let number =
+        if thread_number.is_null() { 0 } else { libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID };
+    let flags = libc::c_long::from(namespaces | number | libc::SIGCHLD);
+    let none = std::ptr::null_mut::<libc::c_void>();
+    #[expect(unsafe_code, reason = "no safe interface makes a process in other namespaces")]
+    // SAFETY: as in `fork`. No memory and no descriptors are shared, and the stack stays where it is. The number is the
+    // last argument or the one before it, by the machine; the other of them means nothing without its flag.
+    side(unsafe { libc::syscall(libc::SYS_clone, flags, none, none, thread_number, thread_number) })
+}
+
+fn side(pid: libc::c_long) -> io::Result<Side> {
+    match i32::try_from(pid) {
+        Ok(-1) => Err(io::Error::last_os_error()),
+        Ok(0) => Ok(Side::Child),
         pid => {
-            Pid::from_raw(pid).map(Side::Parent).ok_or_else(|| io::Error::other("a process without a number"))
+            let pid = pid.ok().and_then(Pid::from_raw);
+            pid.map(Side::Parent).ok_or_else(|| io::Error::other("a process without a number"))
         }
     }
+}
+
+/// Where the C library keeps the number of this thread. Null from a kernel that does not tell; then a copy has that of
+/// the zygote there, and what this breaks are locks of the run's own, once it has made as many threads as that number.
+pub(crate) fn thread_number() -> *mut libc::c_void {
+    let mut number = std::ptr::null_mut::<libc::c_void>();
+    #[expect(unsafe_code, reason = "no safe interface tells it")]
+    // SAFETY: the call writes an address to a place that lives, or nothing.
+    unsafe {
+        libc::prctl(libc::PR_GET_TID_ADDRESS, &raw mut number);
+    }
+    number
 }
 
 /// Ends this process at once, with nothing that was to be done at its end.
@@ -52,27 +84,16 @@ pub(crate) fn wait_for_all() {
     while rustix::io::retry_on_intr(|| rustix::process::wait(WaitOptions::empty())).is_ok() {}
 }
 
-/// Waits for the end of any process that has ended already.
-pub(crate) fn reap() {
-    while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-}
-
-/// How a child of this process ended, and what it and all its threads have used; waits for that. The peak of its memory
-/// is all that it had.
-pub(crate) fn end(child: Pid) -> io::Result<(End, Used)> {
+/// A process of this one that has ended: how, and what it and all its threads have used. The peak of its memory is all
+/// that it had. None when there is none; waits for nothing.
+pub(crate) fn next_end() -> Option<(Pid, End, Used)> {
     let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    loop {
-        #[expect(unsafe_code, reason = "no safe interface tells what a process has used")]
-        // SAFETY: the call writes a number and a `rusage` to places that live.
-        let ended =
-            unsafe { libc::wait4(child.as_raw_nonzero().get(), &raw mut status, 0, usage.as_mut_ptr()) };
-        match (ended, io::Error::last_os_error()) {
-            (-1, error) if error.kind() == io::ErrorKind::Interrupted => {}
-            (-1, error) => return Err(error),
-            _ => break,
-        }
-    }
+    #[expect(unsafe_code, reason = "no safe interface tells what a process has used")]
+    // SAFETY: the call writes a number and a `rusage` to places that live.
+    let ended = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+    // Neither none (0) nor an error, which is that this process has no others.
+    let pid = Pid::from_raw(ended.max(0))?;
     #[expect(unsafe_code, reason = "the call has written it")]
     // SAFETY: all zeros are a `rusage`, and so is what the call has written over them.
     let usage = unsafe { usage.assume_init() };
@@ -84,7 +105,7 @@ pub(crate) fn end(child: Pid) -> io::Result<(End, Used)> {
     let cpu_ms = milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime);
     // The kernel tells it in KiB.
     let memory_peak_bytes = u64::try_from(usage.ru_maxrss).unwrap_or_default() << 10;
-    Ok((end, Used { cpu_ms, memory_peak_bytes }))
+    Some((pid, end, Used { cpu_ms, memory_peak_bytes }))
 }
 
 fn milliseconds(time: libc::timeval) -> u64 {
@@ -127,14 +148,15 @@ pub(crate) struct MemoryBytes {
     pub(crate) data: u64,
 }
 
-/// What this process has, by the `/proc` that is open.
-pub(crate) fn memory_bytes(proc: impl AsFd) -> io::Result<MemoryBytes> {
-    let file = rustix::fs::openat(proc, "self/statm", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+/// What a process has, by the `/proc` that is open and its name there.
+pub(crate) fn memory_bytes(proc: impl AsFd, process: &str) -> io::Result<MemoryBytes> {
+    let path = format!("{process}/statm");
+    let file = rustix::fs::openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let text = io::read_to_string(File::from(file))?;
     let pages: Vec<u64> = text.split_ascii_whitespace().map_while(|pages| pages.parse().ok()).collect();
     // All, resident, shared, text, a zero, data with stack, a zero.
     let &[address_space, resident, _, _, _, data, _] = &pages[..] else {
-        return Err(io::Error::other("`/proc/self/statm` is of another form"));
+        return Err(io::Error::other("`statm` is of another form"));
     };
     let page = rustix::param::page_size() as u64;
     let bytes = |pages: u64| pages.saturating_mul(page);

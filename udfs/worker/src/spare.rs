@@ -5,13 +5,13 @@
 //!
 //! It must not know what a job holds: that goes to the child, and past the zygote.
 
-use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::Pid;
 use rustix::time::Timespec;
 use shirabe_wire::message::{START_DESCRIPTORS, Start};
-use shirabe_wire::{Limits, Tier, frame};
+use shirabe_wire::{Limits, Tier};
 
 /// What has to be known before a child is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,14 +49,23 @@ impl Run {
     }
 }
 
-/// The zygote's side of a child that waits. When it is dropped, the child ends.
+/// The zygote's side of a child that waits. When it is dropped, the child reads the end of its socket, and ends.
 #[derive(Debug)]
 pub(crate) struct Spare {
     pub(crate) kind: Kind,
-    /// The process that keeps it.
-    pub(crate) keeper: OwnedFd,
-    pub(crate) to_keeper: OwnedFd,
+    pub(crate) child: Child,
     pub(crate) to_child: OwnedFd,
+}
+
+/// A child, whether it waits or runs.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) pid: Pid,
+    pub(crate) pidfd: OwnedFd,
+    /// Where it says why it could not be confined. Reading waits for nothing.
+    pub(crate) trouble: OwnedFd,
+    /// What it had in memory when it began.
+    pub(crate) begin_bytes: u64,
 }
 
 impl Spare {
@@ -65,13 +74,5 @@ impl Spare {
         // The child says nothing, so what can be read is its end.
         let mut files = [PollFd::new(&self.to_child, PollFlags::IN)];
         self.kind == kind && matches!(poll(&mut files, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
-    }
-
-    /// Fails when nobody is there any more who could answer for the run.
-    pub(crate) fn give(self, run: &Run) -> io::Result<()> {
-        let files: Vec<BorrowedFd<'_>> = run.files.iter().map(|file| file.as_fd()).collect();
-        // A child that is gone has told its keeper why, which tells it to whoever asked.
-        let _ = frame::send(&self.to_child, &run.start, &files);
-        frame::send(&self.to_keeper, &(), &[run.control.as_fd()])
     }
 }

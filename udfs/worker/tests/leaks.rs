@@ -12,7 +12,7 @@ use shirabe_wire::{Job, Limits, Tier};
 #[path = "it/processes.rs"]
 mod processes;
 
-use processes::{descendants, wait_until};
+use processes::{descendants, is_at_rest, wait_until};
 
 const ENDLESS: &str = "def transform(inputs, params):\n    while True:\n        pass\n";
 const SHORT: &str =
@@ -43,9 +43,7 @@ fn a_thousand_kills_leave_nothing() {
     let forking = forking(&zygote);
     // Once, so that what is made at first use is there.
     assert!(run(&zygote, Tier::A, SHORT, 60_000).result.is_ok());
-    // The zygote, and a keeper with the child that waits for the next job.
-    let is_at_rest = || descendants(zygote.id()).len() == 3;
-    wait_until("a child for the next job", is_at_rest);
+    wait_until("a child for the next job", || is_at_rest(zygote.id()));
     let before = (open_files("self"), open_files(&forking.to_string()));
     let mut slowest = Duration::ZERO;
     for round in 0..1000 {
@@ -54,7 +52,7 @@ fn a_thousand_kills_leave_nothing() {
         assert!(matches!(finished.result, Err(Failure::TimedOut { .. })), "{round}: {finished:?}");
         slowest = slowest.max(finished.dying.unwrap());
     }
-    wait_until("the end of all processes", is_at_rest);
+    wait_until("the end of all processes", || is_at_rest(zygote.id()));
     assert!(descendants(zygote.id()).contains(&forking));
     assert_eq!((open_files("self"), open_files(&forking.to_string())), before);
     assert!(run(&zygote, Tier::A, SHORT, 60_000).result.is_ok());

@@ -73,7 +73,6 @@ struct Running<'a> {
     log: Log<'a>,
     left: Left,
     deadline: Instant,
-    keeper: Option<OwnedFd>,
     child: Option<OwnedFd>,
     watch: Option<Watch>,
     killed: Option<(Killed, Instant)>,
@@ -112,7 +111,6 @@ impl<'a> Running<'a> {
             log,
             left,
             deadline,
-            keeper: None,
             child: None,
             watch: None,
             killed: None,
@@ -137,7 +135,7 @@ impl<'a> Running<'a> {
             Ok(Err(failure)) => Err(failure),
             // Whatever became of the run, nothing of it is read.
             Err(error) => {
-                self.kill_all();
+                self.kill();
                 Err(Failure::Unavailable(error.to_string()))
             }
         };
@@ -176,7 +174,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// What the keeper says; the end of the run, if it is that.
+    /// What the zygote says of it; the end of the run, if it is that.
     fn progress(&mut self) -> io::Result<Option<Result<End, Failure>>> {
         let (progress, mut descriptors) = match frame::receive::<Progress>(&self.control) {
             Ok(received) => received,
@@ -186,12 +184,11 @@ impl<'a> Running<'a> {
             Err(error) => return Err(error),
         };
         match progress {
-            Progress::Forked => self.keeper = descriptors.pop(),
-            Progress::Started => {
+            Progress::Started { memory_bytes } => {
                 self.child = descriptors.pop();
-                self.watch = match (&self.child, &self.keeper) {
-                    (Some(child), Some(keeper)) => Watch::new(child, keeper)?,
-                    _ => None,
+                self.watch = match &self.child {
+                    Some(child) => Watch::new(child, memory_bytes)?,
+                    None => None,
                 };
                 if self.killed.is_some() {
                     self.kill();
@@ -239,14 +236,6 @@ impl<'a> Running<'a> {
         if let Some(child) = &self.child {
             // Fails when it has just ended.
             let _ = rustix::process::pidfd_send_signal(child, Signal::KILL);
-        }
-    }
-
-    /// Ends whatever there is of the run, when nobody answers for it.
-    fn kill_all(&self) {
-        for process in [&self.child, &self.keeper].into_iter().flatten() {
-            // Fails when it has just ended.
-            let _ = rustix::process::pidfd_send_signal(process, Signal::KILL);
         }
     }
 

@@ -1,7 +1,6 @@
 //! How much memory a child has taken, beyond what it began with.
 //!
-//! It begins as a copy of its keeper, which stays as it was; the child itself may have taken much before it is looked
-//! at for the first time.
+//! What that was, the zygote has told; the child itself may have taken much before it is looked at for the first time.
 //!
 //! Why, if the kernel limits its address space: it began with addresses that the libraries had set aside and not used,
 //! and these count only once they are used.
@@ -21,9 +20,8 @@ pub(super) struct Watch {
 
 impl Watch {
     /// None once the child is gone.
-    pub(super) fn new(child: &OwnedFd, keeper: &OwnedFd) -> io::Result<Option<Self>> {
-        let (Some(path), Some(keeper)) = (statm(child)?, statm(keeper)?) else { return Ok(None) };
-        Ok(resident(&keeper).map(|begin_bytes| Self { path, begin_bytes }))
+    pub(super) fn new(child: &OwnedFd, begin_bytes: u64) -> io::Result<Option<Self>> {
+        Ok(statm(child)?.map(|path| Self { path, begin_bytes }))
     }
 
     /// Bytes that it has beyond what it had at first. None when it is gone.

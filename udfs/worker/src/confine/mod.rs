@@ -1,14 +1,14 @@
 //! Giving up everything that a run does not need.
 //!
 //! ```text
-//!  keeper:  place    its own session, first when memory is short; another user when the service is root; on tier A
-//!                    namespaces, and a root with nothing in it but Python (root)
-//!  child:   rights   none, and no way to new ones
-//!           files    Landlock, on tiers A and B
-//!           ---      the job comes
-//!           limits   memory, sizes, threads, descriptors, time; last in line for the processor
-//!           filter   no system call but those on a list (syscalls)
-//!           canary   what must fail is tried
+//!  place    its own session, first when memory is short; another user when the service is root; on tier A namespaces,
+//!           some of them from birth on, and a root with nothing in it but Python (root)
+//!  rights   none, and no way to new ones
+//!  files    Landlock, on tiers A and B
+//!  ---      the job comes
+//!  limits   memory, sizes, threads, descriptors, time; last in line for the processor
+//!  filter   no system call but those on a list (syscalls)
+//!  canary   what must fail is tried
 //! ```
 //!
 //! Why in this order: each step takes away what the one after it does not need and the one before it did. Why it is
@@ -21,7 +21,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use shirabe_wire::Tier;
 use shirabe_wire::message::Start;
 
-use crate::keeper::Place;
+use crate::child::Origin;
 
 mod canary;
 mod files;
@@ -32,20 +32,20 @@ mod root;
 mod syscalls;
 
 /// What the child does before it has a job. The error names the step that failed.
-pub(crate) fn ahead(tier: Tier, place: &Place<'_>) -> Result<(), String> {
+pub(crate) fn ahead(tier: Tier, origin: &Origin) -> Result<(), String> {
     rights().map_err(|cause| format!("rights: {cause}"))?;
     if tier != Tier::C {
-        files::restrict(tier, place.layout).map_err(|reason| format!("Landlock: {reason}"))?;
+        files::restrict(tier, &origin.layout).map_err(|reason| format!("Landlock: {reason}"))?;
     }
     Ok(())
 }
 
 /// What it does between the job and user code.
-pub(crate) fn finish(start: &Start, bounds: &limits::Bounds, place: &Place<'_>) -> Result<(), String> {
+pub(crate) fn finish(start: &Start, bounds: &limits::Bounds, origin: &Origin) -> Result<(), String> {
     limits::set(start, bounds).map_err(|cause| format!("limits: {cause}"))?;
     // Not before: on a busy machine, whoever asked would wait for the steps above as long as for the run.
     rustix::process::nice(10).map_err(|cause| format!("nice: {cause}"))?;
-    place.filters.apply(start.tier)?;
+    origin.filters.apply(start.tier)?;
     canary::tries(start.tier)
 }
 

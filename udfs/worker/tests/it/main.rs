@@ -8,6 +8,7 @@ mod ends;
 mod frames;
 mod libraries;
 mod memory;
+mod place;
 mod processes;
 mod support;
 mod unprivileged;

@@ -9,7 +9,7 @@ use memchr::memmem;
 use shirabe_wire::host::{Answer, Failure};
 use shirabe_wire::{Tier, corpus, memory};
 
-use crate::processes::{descendants, wait_until};
+use crate::processes::{descendants, is_at_rest, wait_until};
 use crate::support::{Run, TIERS, start, zygote};
 
 /// How often `needle` is in the memory of a process.
@@ -46,7 +46,7 @@ fn the_zygote_has_met_no_code_parameter_or_row() {
         assert!(run.on(&zygote, None).result.is_ok());
     }
     // Nor has the child that waits for the next job.
-    wait_until("a child for the next job", || descendants(zygote.id()).len() == 3);
+    wait_until("a child for the next job", || is_at_rest(zygote.id()));
     for what in ["code", "parameter", "row"] {
         for process in descendants(zygote.id()) {
             assert_eq!(count(process, &secret(what)), 0, "{what}");

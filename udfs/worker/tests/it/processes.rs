@@ -16,6 +16,17 @@ pub(crate) fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
     }
 }
 
+/// Whether there are as many processes below `root` as there are when the next job has a child that waits for it: the one
+/// that forks, and the child; and all of them wait.
+pub(crate) fn is_at_rest(root: u32) -> bool {
+    let found = descendants(root);
+    let waits = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('S'))
+    };
+    found.len() == 2 && found.iter().all(waits)
+}
+
 /// The processes that `root` has made, and those that they have made.
 pub(crate) fn descendants(root: u32) -> BTreeSet<u32> {
     let mut parents = Vec::new();
