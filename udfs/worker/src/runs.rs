@@ -45,6 +45,10 @@ impl Runs {
         self.0.push(Going { child, control: run.control, begin_ms });
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// What can be read when nobody waits for a run any more, as nothing is ever sent that way; one of each.
     pub(crate) fn controls(&self) -> impl Iterator<Item = &OwnedFd> {
         self.0.iter().map(|run| &run.control)

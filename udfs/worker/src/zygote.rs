@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,10 @@ use crate::spare::{Child, Kind, Run, Spare};
 /// How long a thread that a library started may take until it waits.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// After a job was given to a child, how long it has the processors for itself, unless it ends before.
+/// After a job was given to a child, how long runs have the processors for themselves when there is none to spare,
+/// unless one of them ends before.
 const CALM: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// Which process this is once the threads are gone.
 pub(crate) enum Shed {
@@ -96,6 +99,7 @@ pub(crate) struct Zygote {
     thread_number: *mut libc::c_void,
     /// Whether root may have namespaces here. In a container it may be refused.
     root_may: bool,
+    processors: usize,
     run_count: u32,
     runs: Runs,
     /// A child for the next job, if that is of the same kind as the last.
@@ -134,6 +138,8 @@ impl Zygote {
             ended,
             thread_number: process::thread_number(),
             root_may: is_root,
+            // Where nobody can tell, it is as if there were none to spare.
+            processors: std::thread::available_parallelism().map_or(0, NonZero::get),
             run_count: 0,
             runs: Runs::default(),
             spare: None,
@@ -150,7 +156,7 @@ impl Zygote {
             let mut files =
                 vec![PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&self.ended, PollFlags::IN)];
             files.extend(self.runs.controls().map(|control| PollFd::new(control, PollFlags::IN)));
-            let wait = self.next.map(|_| CALM);
+            let wait = self.next.map(|_| if self.runs.count() < self.processors { AT_ONCE } else { CALM });
             let calm = rustix::io::retry_on_intr(|| poll(&mut files, wait.as_ref()))? == 0;
             let happened: Vec<bool> = files.iter().map(|file| !file.revents().is_empty()).collect();
             drop(files);
