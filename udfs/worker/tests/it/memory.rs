@@ -1,6 +1,7 @@
 //! What stays in memory: nothing of a run in the process that the next one is forked from, and no result that changes.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
@@ -12,9 +13,13 @@ use shirabe_wire::{Tier, corpus, memory};
 use crate::processes::{descendants, is_at_rest, wait_until};
 use crate::support::{Run, TIERS, start, zygote};
 
-/// How often `needle` is in the memory of a process.
-fn count(process: u32, needle: &str) -> usize {
-    let memory = File::open(format!("/proc/{process}/mem")).unwrap();
+/// How often `needle` is in the memory of a process. None where the kernel shows it to root only: a child that has given
+/// its rights up.
+fn count(process: u32, needle: &str) -> Option<usize> {
+    let memory = match File::open(format!("/proc/{process}/mem")) {
+        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => return None,
+        memory => memory.unwrap(),
+    };
     let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
     let mut found = 0;
     for line in maps.lines().filter(|line| line.contains(" rw-p ")) {
@@ -26,7 +31,7 @@ fn count(process: u32, needle: &str) -> usize {
             found += memmem::find_iter(&bytes, needle).count();
         }
     }
-    found
+    Some(found)
 }
 
 #[test]
@@ -47,13 +52,16 @@ fn the_zygote_has_met_no_code_parameter_or_row() {
     }
     // Nor has the child that waits for the next job.
     wait_until("a child for the next job", || is_at_rest(zygote.id()));
+    let is_root = rustix::process::geteuid().is_root();
     for what in ["code", "parameter", "row"] {
         for process in descendants(zygote.id()) {
-            assert_eq!(count(process, &secret(what)), 0, "{what}");
+            let found = count(process, &secret(what));
+            let is_hidden = found.is_none() && !is_root && process != forking;
+            assert!(found == Some(0) || is_hidden, "{what} in {process}: {found:?}");
         }
     }
     // What is there is found.
-    assert_ne!(count(forking, "shirabe_run.py"), 0);
+    assert!(count(forking, "shirabe_run.py").is_some_and(|found| found > 0));
 }
 
 #[test]
