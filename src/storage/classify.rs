@@ -57,13 +57,17 @@ pub fn reason(error: &object_store::Error) -> Reason {
         return Reason::Region;
     }
     let first: &(dyn StdError + 'static) = error;
-    let reason = std::iter::successors(Some(first), |error| (*error).source()).find_map(|cause| {
-        match cause.downcast_ref::<HttpError>() {
-            Some(http) => of_http(http.kind()),
-            None => of_io(cause.downcast_ref::<std::io::Error>()?.kind()),
-        }
+    let mut causes = std::iter::successors(Some(first), |error| (*error).source());
+    let reason = causes.clone().find_map(|cause| match cause.downcast_ref::<HttpError>() {
+        Some(http) => of_http(http.kind()),
+        None => of_io(cause.downcast_ref::<std::io::Error>()?.kind()),
     });
-    reason.unwrap_or(Reason::Other)
+    match reason {
+        // No answer came, and what kind of end that was has no name there: a connection that was closed while it was
+        // waiting to be used is one.
+        None | Some(Reason::Other) if causes.any(|cause| cause.is::<HttpError>()) => Reason::Unreachable,
+        reason => reason.unwrap_or(Reason::Other),
+    }
 }
 
 /// What stands between the marks of a code in S3's answer.
@@ -204,6 +208,11 @@ mod tests {
         let cut = HttpError::new(HttpErrorKind::Decode, std::io::Error::other("the body ends too early"));
         let error = object_store::Error::Generic { store: "S3", source: Box::new(cut) };
         assert_eq!(reason(&error), Reason::Unreachable, "an answer that is cut");
+        for cause in [Io::UnexpectedEof, Io::Other] {
+            let closed = HttpError::new(HttpErrorKind::Unknown, std::io::Error::from(cause));
+            let error = object_store::Error::Generic { store: "S3", source: Box::new(closed) };
+            assert_eq!(reason(&error), Reason::Unreachable, "{cause:?}");
+        }
     }
 
     #[test]

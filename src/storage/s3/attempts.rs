@@ -161,13 +161,8 @@ fn may_pass(answered: &Result<HttpResponse, HttpError>) -> bool {
             status.is_server_error()
                 || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
         }
-        Err(error) => matches!(
-            error.kind(),
-            HttpErrorKind::Connect
-                | HttpErrorKind::Request
-                | HttpErrorKind::Timeout
-                | HttpErrorKind::Interrupted
-        ),
+        // Also one of no kind that is known, such as a connection that was closed while it was waiting to be used.
+        Err(error) => error.kind() != HttpErrorKind::Decode,
     }
 }
 
