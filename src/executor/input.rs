@@ -44,6 +44,18 @@ impl Content {
         Self::Rows(plain_schema(schema), rows)
     }
 
+    /// The same, as a stream if its columns are more than `columns_left`, of which they are taken off.
+    pub(super) fn within(self, columns_left: &mut usize) -> Result<Self> {
+        match &self {
+            Self::Rows(schema, _) => match columns_left.checked_sub(schema.fields().len()) {
+                Some(left) => *columns_left = left,
+                None => return self.into_pieces().map(Self::Pieces),
+            },
+            Self::Pieces(_) => {}
+        }
+        Ok(self)
+    }
+
     /// For an executor at an address.
     pub(super) fn into_pieces(self) -> Result<Pieces> {
         match self {
@@ -225,4 +237,54 @@ fn write(mut pieces: mpsc::Receiver<Bytes>, bytes_max: u64) -> Result<Sealed> {
     }
     memory::seal(&file).map_err(no_memory)?;
     Ok(Sealed { file: file.into(), byte_count })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{DictionaryArray, Int64Array, NullArray, StringViewArray};
+    use arrow::datatypes::Int32Type;
+    use shirabe_wire::pieces;
+
+    use super::*;
+
+    fn content(columns: Vec<(&str, ArrayRef)>) -> Content {
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(name, array)| (name, array, true)),
+        );
+        let batch = batch.unwrap();
+        Content::new(&batch.schema(), stream::iter([Ok(batch)]).boxed())
+    }
+
+    fn two() -> Content {
+        let names: DictionaryArray<Int32Type> = ["a", "b", "a"].into_iter().collect();
+        content(vec![("n", Arc::new(Int64Array::from(vec![1, 2, 3]))), ("s", Arc::new(names))])
+    }
+
+    async fn pieces_of(content: Content) -> usize {
+        pieces::read(sealed(content, 1 << 20).await.unwrap().file).unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn columns_are_pieces_until_there_are_too_many() {
+        let mut left = 3;
+        // What they are, their types, numbers, offsets and texts.
+        assert_eq!(pieces_of(two().within(&mut left).unwrap()).await, 5);
+        assert_eq!(left, 1);
+        assert_eq!(pieces_of(two().within(&mut left).unwrap()).await, 1, "a stream");
+        assert_eq!(left, 1);
+        let nothing: ArrayRef = Arc::new(NullArray::new(3));
+        assert_eq!(pieces_of(content(vec![("x", nothing)])).await, 1, "a type that has no buffers");
+    }
+
+    #[tokio::test]
+    async fn inputs_that_are_too_large_are_refused_either_way() {
+        let text = || {
+            let text: ArrayRef = Arc::new(StringViewArray::from(vec!["x".repeat(100_000)]));
+            content(vec![("s", text)])
+        };
+        for content in [text(), Content::Pieces(text().into_pieces().unwrap())] {
+            let error = sealed(content, 50_000).await.unwrap_err().to_string();
+            assert!(error.contains("ask for fewer columns"), "{error}");
+        }
+    }
 }

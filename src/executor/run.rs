@@ -25,6 +25,10 @@ pub(super) const OVERHEAD_BYTES: u64 = 192 << 20;
 /// What is left to the code of a run whose inputs fill its memory.
 const SHARE_OF_CODE: u64 = 4;
 
+/// Columns of all inputs together that are pieces of memory of their own: each is up to three areas, of which the kernel
+/// gives a process some 65,000.
+const COLUMNS_MAX: usize = 8192;
+
 /// A run whose inputs can be read.
 pub(super) struct Prepared {
     pub(super) job: Job,
@@ -80,8 +84,9 @@ pub(super) fn letter(tier: Tier) -> char {
 /// One input after the other, so that they are not all read at once.
 async fn sealed(inputs: Vec<(InputName, Content)>, mut bytes_left: u64) -> Result<Vec<Sealed>> {
     let mut sealed = Vec::with_capacity(inputs.len());
+    let mut columns_left = COLUMNS_MAX;
     for (_, content) in inputs {
-        let input = input::sealed(content, bytes_left).await?;
+        let input = input::sealed(content.within(&mut columns_left)?, bytes_left).await?;
         // Memory is taken in whole pages.
         bytes_left = bytes_left.saturating_sub(input.byte_count);
         sealed.push(input);
