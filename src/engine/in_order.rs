@@ -98,8 +98,8 @@ impl PhysicalOptimizerRule for KeepOrder {
         if options.extensions.get::<InOrder>().is_none() {
             return Ok(plan);
         }
-        let Some(plan_in_order) = arranged(&plan, true)? else { return Ok(plan) };
-        Ok(one_after_the_other(plan_in_order))
+        let in_order = arranged(&plan, true)?;
+        Ok(in_order.map_or(plan, |in_order| as_one_part(in_order, None)))
     }
 
     fn name(&self) -> &'static str {
@@ -111,19 +111,18 @@ impl PhysicalOptimizerRule for KeepOrder {
     }
 }
 
-/// `plan` over parts that are in order; none when it does more than to take one row after the other. `is_all` says that
-/// nothing is done with its rows afterwards.
+/// `plan` over parts that are in order; none when it does more than to take one row after the other. What was one part is
+/// one afterwards, for what lies above may need that. `is_all` says that nothing is done with its rows afterwards.
 fn arranged(plan: &Arc<dyn ExecutionPlan>, is_all: bool) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let input = match plan.children()[..] {
-        [] => return Ok(scan_in_order(plan, is_all)),
+        [] => {
+            let scan = scan_in_order(plan, is_all);
+            return Ok(scan.map(|scan| if parts(plan) == 1 { as_one_part(scan, plan.fetch()) } else { scan }));
+        }
         [input] if plan.maintains_input_order() == [true] && !plan.is::<RepartitionExec>() => input,
         [input] if plan.is::<CoalescePartitionsExec>() => {
-            let Some(input) = arranged(input, is_all)? else { return Ok(None) };
-            let in_order = one_after_the_other(input);
-            return Ok(Some(match plan.fetch() {
-                Some(fetch) => Arc::new(GlobalLimitExec::new(in_order, 0, Some(fetch))),
-                None => in_order,
-            }));
+            let input = arranged(input, is_all)?;
+            return Ok(input.map(|input| as_one_part(input, plan.fetch())));
         }
         _ => return Ok(None),
     };
@@ -132,10 +131,16 @@ fn arranged(plan: &Arc<dyn ExecutionPlan>, is_all: bool) -> Result<Option<Arc<dy
     Arc::clone(plan).replace_children(vec![input], anew).map(Some)
 }
 
-fn one_after_the_other(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-    match plan.properties().output_partitioning().partition_count() {
-        0 | 1 => plan,
-        _ => Arc::new(InOrderExec::new(plan)),
+fn parts(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    plan.properties().output_partitioning().partition_count()
+}
+
+/// The parts of `plan` one after the other, and of all their rows the first `fetch`.
+fn as_one_part(plan: Arc<dyn ExecutionPlan>, fetch: Option<usize>) -> Arc<dyn ExecutionPlan> {
+    let in_order = if parts(&plan) > 1 { Arc::new(InOrderExec::new(plan)) } else { plan };
+    match fetch {
+        Some(fetch) => Arc::new(GlobalLimitExec::new(in_order, 0, Some(fetch))),
+        None => in_order,
     }
 }
 
@@ -233,7 +238,7 @@ impl ExecutionPlan for InOrderExec {
     }
 
     fn execute(&self, _: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let parts = self.input.properties().output_partitioning().partition_count();
+        let parts = parts(&self.input);
         let side_by_side = context.session_config().target_partitions().max(1);
         let input = Arc::clone(&self.input);
         let reader = Reader { input, context, next: 0, parts, side_by_side, begun: VecDeque::new() };
@@ -351,8 +356,8 @@ mod tests {
     use datafusion::physical_plan::displayable;
     use datafusion::prelude::SessionConfig;
 
-    use super::super::QuerySpec;
     use super::super::testing::{Fixture, spec, trips};
+    use super::super::{EngineConfig, QuerySpec};
     use super::*;
 
     async fn fixture() -> Fixture {
@@ -387,6 +392,28 @@ mod tests {
         }
         let plan = plan(&fixture, "select id, city from trips where id % 3 = 1").await;
         assert!(plan.starts_with("InOrderExec") && plan.contains("5 groups"), "{plan}");
+    }
+
+    /// What was one part becomes three, and what was two becomes one.
+    #[tokio::test]
+    async fn a_limit_holds_however_many_parts_there_were() {
+        check(600_000, 1, "3 groups").await;
+        check(600_000, 2, "3 groups").await;
+        check(200_000, 2, "1 group").await;
+
+        async fn check(rows: i64, side_by_side: usize, groups: &str) {
+            let numbers = Int64Array::from_iter_values(0..rows);
+            let file = RecordBatch::try_from_iter([("id", Arc::new(numbers) as _)]).unwrap();
+            let change = |config: &mut EngineConfig| config.target_partitions = side_by_side;
+            let fixture = Fixture::build(vec![file], None, change).await;
+            let odd = "select id from trips where id % 2 = 1 limit 10";
+            assert_eq!(ids(&fixture, odd).await, (1..21).step_by(2).collect::<Vec<_>>());
+            let later = ids(&fixture, &format!("{odd} offset 3")).await;
+            assert_eq!(later, (7..27).step_by(2).collect::<Vec<_>>());
+            assert_eq!(ids(&fixture, "select id from trips limit 10").await, (0..10).collect::<Vec<_>>());
+            let plan = plan(&fixture, odd).await;
+            assert!(plan.contains(groups) && plan.contains("fetch=10"), "{plan}");
+        }
     }
 
     #[tokio::test]
