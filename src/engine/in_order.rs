@@ -11,14 +11,13 @@
 //!
 //! Only plans that take one row after the other are changed: one that joins or groups has no order to keep.
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::catalog::memory::DataSourceExec;
-use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::listing::PartitionedFile;
@@ -42,6 +41,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::reader::Written;
+use super::session_value::{OfSession, SessionValue};
 
 /// Rows of a part: those of a row group as imports write it, which is what a scan reads at once.
 const PART_ROWS: u64 = 256 << 10;
@@ -56,33 +56,11 @@ const AHEAD_BYTES: usize = 64 << 20;
 const BATCHES_AHEAD: usize = 2;
 
 /// In the options of a session: its rows are wanted in order.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct InOrder;
 
-impl ConfigExtension for InOrder {
-    const PREFIX: &'static str = "shirabe_in_order";
-}
-
-impl ExtensionOptions for InOrder {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn cloned(&self) -> Box<dyn ExtensionOptions> {
-        Box::new(self.clone())
-    }
-
-    fn set(&mut self, key: &str, _: &str) -> Result<()> {
-        Err(DataFusionError::Configuration(format!("`{key}` cannot be set")))
-    }
-
-    fn entries(&self) -> Vec<ConfigEntry> {
-        Vec::new()
-    }
+impl OfSession for InOrder {
+    const NAME: &'static str = "shirabe_in_order";
 }
 
 /// Puts the parts of a scan in order, where the session wants it.
@@ -95,7 +73,7 @@ impl PhysicalOptimizerRule for KeepOrder {
         plan: Arc<dyn ExecutionPlan>,
         options: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if options.extensions.get::<InOrder>().is_none() {
+        if options.extensions.get::<SessionValue<InOrder>>().is_none() {
             return Ok(plan);
         }
         let in_order = arranged(&plan, true)?;

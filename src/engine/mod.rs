@@ -53,6 +53,7 @@ mod runtime;
 mod scan_budget;
 mod select;
 mod session;
+mod session_value;
 mod sort;
 mod spec;
 mod spill;
@@ -120,6 +121,7 @@ use resources::Pools;
 use running::{Run, Running};
 use scan_budget::ScanBudget;
 use session::Sessions;
+use session_value::SessionValue;
 use stream::{Cuts, Deadline};
 
 /// How far queries stand back when an answer is to be written or a request read.
@@ -331,7 +333,7 @@ impl Engine {
         let mut state = self.0.sessions.open(Some(spec.now), tables)?;
         session::set_time_zone(&mut state, &spec.time_zone)?;
         if spec.in_order {
-            state.config_mut().options_mut().extensions.insert(InOrder);
+            state.config_mut().options_mut().extensions.insert(SessionValue(InOrder));
         }
         bind::check(&statement.parsed, &spec.parameters)?;
         let plan = bind::plan(&state, statement.parsed.clone(), &spec.parameters).await?;

@@ -25,6 +25,7 @@ use super::in_order::KeepOrder;
 use super::literals::LiteralSizes;
 use super::plain_output::PlainOutput;
 use super::runtime::EngineConfig;
+use super::session_value::SessionValue;
 use super::system;
 use super::window_memory::WindowMemory;
 use super::yielding::Yielding;
@@ -104,7 +105,7 @@ impl Sessions {
             return Ok(shared);
         }
         let mut own = shared.as_ref().clone();
-        own.config_mut().options_mut().extensions.insert(Budget::default());
+        own.config_mut().options_mut().extensions.insert(SessionValue(Budget::default()));
         own.execution_props_mut().config_options = Some(Arc::clone(own.config_options()));
         Ok(Arc::new(own))
     }
@@ -144,7 +145,7 @@ impl Sessions {
 
         let mut state = self.template.clone();
         state.register_catalog_list(Arc::new(catalogs));
-        state.config_mut().options_mut().extensions.insert(Budget::default());
+        state.config_mut().options_mut().extensions.insert(SessionValue(Budget::default()));
         let mut props = ExecutionProps::new();
         props.query_execution_start_time = now.and_then(Timestamp::to_utc);
         props.config_options = Some(Arc::clone(state.config_options()));

@@ -3,17 +3,16 @@
 //! Why: each call is bounded, and a statement may hold two thousand of them, whose results are there at the same
 //! time: as columns of one batch, or as constants of its plan.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::FieldRef;
-use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::ScalarFunctionArgs;
 
 use super::bounded::refused;
 use super::growth::Predicted;
+use crate::engine::session_value::{OfSession, SessionValue};
 use crate::limits;
 
 /// Below it, results are not worth counting: a column of a batch is that large.
@@ -49,7 +48,9 @@ pub(super) fn count(args: &ScalarFunctionArgs, constant: bool, call: Predicted) 
     if call.bytes < COUNTED_BYTES && call.steps < COUNTED_STEPS {
         return Ok(());
     }
-    let Some(budget) = args.config_options.extensions.get::<Budget>() else { return Ok(()) };
+    let Some(SessionValue(budget)) = args.config_options.extensions.get::<SessionValue<Budget>>() else {
+        return Ok(());
+    };
     let all = budget.with(&args.return_field, constant, call);
     if all.bytes <= limits::FUNCTIONS_RESULT_BYTES_MAX && all.steps <= limits::FUNCTIONS_STEPS_MAX {
         return Ok(());
@@ -74,28 +75,6 @@ impl Budget {
     }
 }
 
-impl ConfigExtension for Budget {
-    const PREFIX: &'static str = "shirabe_budget";
-}
-
-impl ExtensionOptions for Budget {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn cloned(&self) -> Box<dyn ExtensionOptions> {
-        Box::new(self.clone())
-    }
-
-    fn set(&mut self, key: &str, _: &str) -> Result<()> {
-        Err(DataFusionError::Configuration(format!("`{key}` cannot be set")))
-    }
-
-    fn entries(&self) -> Vec<ConfigEntry> {
-        Vec::new()
-    }
+impl OfSession for Budget {
+    const NAME: &'static str = "shirabe_budget";
 }
