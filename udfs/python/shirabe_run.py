@@ -81,18 +81,9 @@ def _nothing():
         "seed": 0,
     }
     table = pa.table({"n": [1, 2], "x": [0.5, None], "s": ["a", "b"]})
-    types = pa.BufferOutputStream()
-    shirabe_frames.write(table.schema.empty_table(), types)
-    pieces, columns = [types.getvalue()], []
-    for column in table.columns:
-        buffers = [None if buffer is None else pa.py_buffer(buffer.to_pybytes()) for buffer in column.chunk(0).buffers()]
-        numbers = []
-        for buffer in buffers:
-            pieces += [] if buffer is None else [buffer]
-            numbers.append(None if buffer is None else len(pieces))
-        columns.append({"nulls": column.null_count, "buffers": numbers})
-    about = json.dumps([{"rows": table.num_rows, "columns": columns}])
-    return json.dumps(job), [pa.py_buffer(about.encode()), *pieces]
+    rows = pa.BufferOutputStream()
+    shirabe_frames.write(table, rows)
+    return json.dumps(job), rows.getvalue()
 
 
 NOTHING = _nothing()
@@ -100,9 +91,8 @@ NOTHING = _nothing()
 
 def run_nothing():
     """Runs it, before there is anything of a user. What it prints and returns goes nowhere."""
-    job, pieces = NOTHING
-    inputs = [[(piece.address, piece.size) for piece in pieces]]
-    report = run(job, inputs, 1 << 20, "", lambda address, length: True)
+    job, rows = NOTHING
+    report = run(job, [[(rows.address, rows.size)]], 1 << 20, "", lambda address, length: True)
     if b'"rows"' not in report:
         raise RuntimeError(report.decode())
     del sys.modules["__transform__"], linecache.cache["nothing.py"]

@@ -27,7 +27,7 @@ use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, SchemaRef};
 use serde::Serialize;
 use shirabe_wire::memory;
-use shirabe_wire::pieces::{self, PIECES_MAX, Piece, head_length};
+use shirabe_wire::pieces::{self, PIECES_MAX, Piece};
 
 use column::Column;
 
@@ -161,7 +161,7 @@ impl Columns {
             pieces.push(range.piece());
         }
         pieces.append(&mut self.store.pieces);
-        if pieces.len() > PIECES_MAX || head_length(pieces.len()) > RANGE {
+        if pieces.len() > PIECES_MAX {
             return Err(ArrowError::InvalidArgumentError(format!("{} pieces", pieces.len())).into());
         }
         pieces::write_head(&self.store.file, &pieces)?;

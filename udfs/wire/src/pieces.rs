@@ -29,12 +29,6 @@ pub struct Piece {
     pub length: u64,
 }
 
-/// How much room has to be left at the beginning of a file with `count` pieces.
-#[must_use]
-pub fn head_length(count: usize) -> u64 {
-    ((2 + 2 * count) * NUMBER) as u64
-}
-
 /// Writes where the pieces of `file` are.
 ///
 /// # Errors
@@ -54,7 +48,6 @@ pub fn write_head(file: &File, pieces: &[Piece]) -> io::Result<()> {
 /// # Errors
 /// `InvalidData` for what nobody has written like this.
 pub fn read(input: impl AsFd) -> io::Result<Vec<Piece>> {
-    // Read by its descriptor, without its owner.
     let length = memory::length(&input)?;
     let all = vec![Piece { from: 0, length }];
     let mut begin = [0; 2 * NUMBER];
@@ -118,7 +111,6 @@ mod tests {
         file.write_all_at(b"abc", 4096).unwrap();
         file.write_all_at(b"d", 1 << 40).unwrap();
         write_head(&file, &pieces).unwrap();
-        assert!(head_length(2) <= 4096);
         assert_eq!(read(&file).unwrap(), pieces);
         // What lies between takes no memory.
         assert!((3 * 4096..64 << 10).contains(&memory::taken(&file).unwrap()));
