@@ -1,7 +1,13 @@
 //! `TokenStore`.
 
-use super::at;
 use crate::catalog::store::{PageRequest, RevokedToken, Stores, every};
+use crate::clock::Timestamp;
+
+/// A moment far ahead: what has expired by the clock of the server may be gone at any time, as DynamoDB removes it
+/// by itself.
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_seconds(4_100_000_000 + seconds)
+}
 
 pub(super) async fn run(stores: &Stores) {
     let tokens = &stores.tokens;
