@@ -17,6 +17,8 @@ use crate::storage::{ImportBuckets, ObjectsPlace, S3, S3Settings};
 /// What the process takes beside what its parts are told that they may use, and what the workers do before they run
 /// anything.
 const PROCESS_BYTES: u64 = 1536 << 20;
+/// What inputs that are kept may take of the memory of all runs, while those leave it.
+const SHARE_OF_KEPT_INPUTS: u64 = 4;
 /// A budget that is less lets nothing run.
 const EXECUTOR_BYTES_MIN: u64 = 512 << 20;
 
@@ -106,6 +108,7 @@ pub fn executor_settings(set: &ExecutorConfig, taken_bytes: u64) -> ExecutorSett
             waiting_max: count(set.waiting_max),
             wait_max: Duration::from_secs(set.waiting_s),
         },
+        kept_bytes_max: set.kept_bytes_max.unwrap_or(memory_bytes_max / SHARE_OF_KEPT_INPUTS),
         timeouts: timeouts(set),
     }
 }

@@ -82,6 +82,10 @@ pub const PYTHON_RUNNING: &str = "shirabe_python_runs_running";
 pub const PYTHON_QUEUED: &str = "shirabe_python_runs_queued";
 /// Memory that runs of Python may take, or that holds what they left.
 pub const PYTHON_MEMORY_RESERVED: &str = "shirabe_python_memory_reserved_bytes";
+/// Inputs of runs of Python by `use` of those that are kept: `hit`, `miss`.
+pub const PYTHON_INPUTS: &str = "shirabe_python_inputs_total";
+/// Bytes of inputs that are kept.
+pub const PYTHON_INPUT_BYTES: &str = "shirabe_python_input_bytes";
 /// Runs of Python that ended, by `class` (`card`, `transform`) and `outcome`.
 pub const PYTHON_RUNS: &str = "shirabe_python_runs_total";
 /// Seconds from the turn of a run of Python to its end, by `class`.
@@ -152,6 +156,12 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
     (PYTHON_RUNNING, Kind::Gauge, "runs of Python whose process is not dead"),
     (PYTHON_QUEUED, Kind::Gauge, "runs of Python that wait for their turn"),
     (PYTHON_MEMORY_RESERVED, Kind::Gauge, "memory that runs of Python may take or have left something in"),
+    (PYTHON_INPUTS, Kind::Counter, "inputs of runs of Python by use of those that are kept"),
+    (
+        PYTHON_INPUT_BYTES,
+        Kind::Gauge,
+        "bytes of inputs of Python that are kept for runs that ask for the same",
+    ),
     (PYTHON_RUNS, Kind::Counter, "runs of Python that ended, by class and outcome"),
     (PYTHON_DURATION, Kind::Histogram, "seconds from a run's turn to its end, by class"),
     (SANDBOX_TIER, Kind::Gauge, "1 for the tier by which runs of Python are confined"),

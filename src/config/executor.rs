@@ -53,6 +53,12 @@ const MEMORY: Setting = Setting {
     meaning: "memory for all runs of Python together, in MiB; by default what is available at the start, less what \
               queries may use",
 };
+const INPUTS: Setting = Setting {
+    name: "EXECUTOR_INPUTS_MB",
+    default: None,
+    meaning: "memory for inputs of Python that are kept for runs that read the same rows, in MiB of what no run has \
+              reserved; 0 keeps none; by default a quarter of the memory for all runs",
+};
 const WAITING: Setting = Setting {
     name: "EXECUTOR_WAITING_MAX",
     default: Some("64"),
@@ -90,6 +96,7 @@ pub(super) const SETTINGS: &[&Setting] = &[
     &CARDS,
     &TRANSFORMS,
     &MEMORY,
+    &INPUTS,
     &WAITING,
     &WAITING_SECONDS,
     &WORKER,
@@ -122,6 +129,8 @@ pub struct ExecutorConfig {
     pub transforms_max: u64,
     /// `None`: what there is.
     pub memory_bytes_max: Option<u64>,
+    /// `None`: a share of that.
+    pub kept_bytes_max: Option<u64>,
     pub waiting_max: u64,
     pub waiting_s: u64,
     /// `None`: beside this program.
@@ -153,6 +162,7 @@ impl ExecutorConfig {
         let cards_max = reader.number(&CARDS, 1, 200);
         let transforms_max = reader.number(&TRANSFORMS, 1, 200);
         let memory_mb = reader.optional_number(&MEMORY, 256, MB_MAX);
+        let inputs_mb = reader.optional_number(&INPUTS, 0, MB_MAX);
         let waiting_max = reader.number(&WAITING, 0, 10_000);
         let waiting_s = reader.number(&WAITING_SECONDS, 1, 3_600);
         let tier_min = reader.required(&TIER, "`A`, `B` or `C`", |text| match text {
@@ -171,6 +181,7 @@ impl ExecutorConfig {
             cards_max: cards_max?,
             transforms_max: transforms_max?,
             memory_bytes_max: memory_mb?.map(|mb| mb << 20),
+            kept_bytes_max: inputs_mb?.map(|mb| mb << 20),
             waiting_max: waiting_max?,
             waiting_s: waiting_s?,
             worker: reader.text(&WORKER).map(PathBuf::from),

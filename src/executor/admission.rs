@@ -324,6 +324,11 @@ impl Slot {
         self.memory_bytes
     }
 
+    /// What no run has reserved.
+    pub(super) fn memory_left(&self) -> u64 {
+        self.door.limits.memory_bytes_max.saturating_sub(self.door.state().memory_bytes)
+    }
+
     /// The process is dead: what is kept from now on is memory for what it left.
     pub(super) fn keep_only(&mut self, memory_bytes: u64) {
         self.give_back(self.memory_bytes.saturating_sub(memory_bytes));

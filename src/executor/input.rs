@@ -56,6 +56,11 @@ impl Content {
         Ok(self)
     }
 
+    /// Whether its form depends on its types alone, so that others may be given it too.
+    pub(super) fn is_as_for_all(&self) -> bool {
+        matches!(self, Self::Rows(..))
+    }
+
     /// For an executor at an address.
     pub(super) fn into_pieces(self) -> Result<Pieces> {
         match self {
@@ -192,7 +197,7 @@ fn no_memory(cause: std::io::Error) -> Error {
     }
 }
 
-fn too_large(bytes_max: u64) -> Error {
+pub(super) fn too_large(bytes_max: u64) -> Error {
     Error::OverLimit(format!(
         "the inputs take more memory than a run may have for them ({} MiB): ask for fewer columns, or for fewer rows \
          by a filter",

@@ -6,6 +6,7 @@ use shirabe_wire::Limits;
 use shirabe_wire::host::PythonWorkers;
 
 use super::admission::Admission;
+use super::kept::KeptInputs;
 use super::run::{self, OVERHEAD_BYTES, Prepared, Turn};
 use super::workers::{Progress, Workers};
 use super::{Class, ExecutorHealth, ExecutorSettings, ExecutorState, MEMORY, PythonRun, Ran, Timeouts};
@@ -17,13 +18,15 @@ use crate::ids::UserId;
 pub(super) struct Local {
     workers: Workers,
     admission: Admission,
+    kept: Arc<KeptInputs>,
     timeouts: Timeouts,
 }
 
 impl Local {
     pub(super) fn new(settings: ExecutorSettings) -> Self {
-        let ExecutorSettings { python, admission, timeouts } = settings;
-        Self { workers: Workers::new(python), admission: Admission::new(admission), timeouts }
+        let ExecutorSettings { python, admission, kept_bytes_max, timeouts } = settings;
+        let kept = Arc::new(KeptInputs::new(kept_bytes_max));
+        Self { workers: Workers::new(python), admission: Admission::new(admission), kept, timeouts }
     }
 
     pub(super) fn timeouts(&self) -> Timeouts {
@@ -63,7 +66,7 @@ impl Local {
             message: "the sandbox for Python is still being tested: try again later".to_owned(),
             cause: None,
         })??;
-        Ok(Turn::new(slot, workers, class))
+        Ok(Turn::new(slot, workers, Arc::clone(&self.kept), class))
     }
 
     async fn workers(&self) -> Result<Arc<PythonWorkers>> {

@@ -22,6 +22,7 @@ mod ended;
 mod frame;
 mod hint;
 mod input;
+mod kept;
 mod local;
 mod message;
 mod output;
@@ -103,7 +104,13 @@ pub struct InputRows {
     /// Not asked for anything before the run has its turn, so that a stream that opens what it reads when it is first
     /// asked holds nothing while it waits.
     pub rows: Rows,
+    /// Names the rows, if they are the same whenever they are asked for: those that another run was given may be kept,
+    /// and then `rows` is not asked.
+    pub same: Option<SameRows>,
 }
+
+/// A name for rows that never change, their types and their order.
+pub type SameRows = blake3::Hash;
 
 impl fmt::Debug for InputRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -198,6 +205,8 @@ impl fmt::Debug for Output {
 pub struct ExecutorSettings {
     pub python: PythonSettings,
     pub admission: AdmissionLimits,
+    /// What inputs may take that are kept for runs that ask for the same, of what no run has reserved.
+    pub kept_bytes_max: u64,
     pub timeouts: Timeouts,
 }
 

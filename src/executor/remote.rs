@@ -169,7 +169,8 @@ fn request(
     failed: FailedInput,
 ) -> Result<impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static> {
     let Prepared { job, inputs, limits, class, user_id, known, .. } = prepared;
-    let (names, inputs): (Vec<_>, Vec<_>) = inputs.into_iter().unzip();
+    let (names, inputs): (Vec<_>, Vec<_>) =
+        inputs.into_iter().map(|input| (input.name, input.content)).unzip();
     let start = Start { job, inputs: names, limits, class, user_id, known };
     let start = frame::json(Kind::Start, &start)
         .map_err(|cause| Error::OverLimit(format!("the code or its parameters are too long: {cause}")))?;

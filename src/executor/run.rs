@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 use super::admission::Slot;
 use super::hint::Known;
 use super::input::{self, Content, Sealed};
+use super::kept::{Dropped, KeptInputs};
 use super::output::{self, Checked, MESSAGE_BYTES_MAX};
-use super::{Class, Output, PythonRun, Ran, ended};
+use super::{Class, InputRows, Output, PythonRun, Ran, SameRows, ended};
 use crate::catalog::transform::Usage;
 use crate::error::{Error, Result};
 use crate::ids::UserId;
@@ -29,10 +30,25 @@ const SHARE_OF_CODE: u64 = 4;
 /// gives a process some 65,000.
 const COLUMNS_MAX: usize = 8192;
 
+/// What a run is to be given.
+pub(super) struct Input {
+    pub(super) name: InputName,
+    pub(super) content: Content,
+    /// Which rows they are, if another run may be given them too.
+    pub(super) same: Option<SameRows>,
+}
+
+impl From<InputRows> for Input {
+    fn from(input: InputRows) -> Self {
+        let InputRows { name, schema, rows, same } = input;
+        Self { name, content: Content::new(&schema, rows), same }
+    }
+}
+
 /// A run whose inputs can be read.
 pub(super) struct Prepared {
     pub(super) job: Job,
-    pub(super) inputs: Vec<(InputName, Content)>,
+    pub(super) inputs: Vec<Input>,
     pub(super) limits: Limits,
     pub(super) class: Class,
     pub(super) lines: Option<mpsc::Sender<String>>,
@@ -48,8 +64,8 @@ impl Prepared {
             return Err(Error::invalid(format!("a run has {count} inputs, expected at most {INPUTS_MAX}")));
         }
         let known = Known::new(inputs.iter().map(|input| (&input.name, &input.schema)));
-        let inputs = inputs.into_iter().map(|input| (input.name, Content::new(&input.schema, input.rows)));
-        Ok(Self { job, inputs: inputs.collect(), limits, class, lines, user_id, known })
+        let inputs = inputs.into_iter().map(Input::from).collect();
+        Ok(Self { job, inputs, limits, class, lines, user_id, known })
     }
 }
 
@@ -81,17 +97,53 @@ pub(super) fn letter(tier: Tier) -> char {
     }
 }
 
-/// One input after the other, so that they are not all read at once.
-async fn sealed(inputs: Vec<(InputName, Content)>, mut bytes_left: u64) -> Result<Vec<Sealed>> {
-    let mut sealed = Vec::with_capacity(inputs.len());
+/// The inputs in memory, of which `slot` has `bytes_left` for them.
+async fn sealed(
+    inputs: Vec<Input>,
+    kept: &KeptInputs,
+    slot: &Slot,
+    mut bytes_left: u64,
+) -> Result<Vec<Arc<Sealed>>> {
     let mut columns_left = COLUMNS_MAX;
-    for (_, content) in inputs {
-        let input = input::sealed(content.within(&mut columns_left)?, bytes_left).await?;
+    let inputs = inputs.into_iter().map(|Input { content, same, .. }| {
+        let content = content.within(&mut columns_left)?;
+        let same = same.filter(|_| content.is_as_for_all());
+        Ok((same.and_then(|rows| kept.find(rows)), content, same))
+    });
+    let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    // Not before those that this run uses are known, which are in its own memory.
+    give_back(kept.leave(slot.memory_left())).await?;
+    let mut sealed = Vec::with_capacity(inputs.len());
+    // One after the other, so that they are not all read at once.
+    for (found, content, same) in inputs {
+        let input = match found {
+            Some(input) if input.byte_count > bytes_left => return Err(input::too_large(bytes_left)),
+            Some(input) => input,
+            None => {
+                let input = Arc::new(input::sealed(content, bytes_left).await?);
+                if let Some(rows) = same {
+                    give_back(kept.keep(rows, &input)).await?;
+                }
+                input
+            }
+        };
         // Memory is taken in whole pages.
         bytes_left = bytes_left.saturating_sub(input.byte_count);
         sealed.push(input);
     }
     Ok(sealed)
+}
+
+/// Waits until the memory is there for others.
+async fn give_back(dropped: Dropped) -> Result<()> {
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    tasks::blocking(move || {
+        drop(dropped);
+        Ok(())
+    })
+    .await
 }
 
 /// Ends the run when nobody waits for it any more. Afterwards it does nothing.
@@ -133,12 +185,13 @@ impl Drop for Recorder {
 pub(super) struct Turn {
     slot: Slot,
     workers: Arc<PythonWorkers>,
+    kept: Arc<KeptInputs>,
     recorder: Recorder,
 }
 
 impl Turn {
-    pub(super) fn new(slot: Slot, workers: Arc<PythonWorkers>, class: Class) -> Self {
-        Self { slot, workers, recorder: Recorder { class, begun: Instant::now(), outcome: None } }
+    pub(super) fn new(slot: Slot, workers: Arc<PythonWorkers>, kept: Arc<KeptInputs>, class: Class) -> Self {
+        Self { slot, workers, kept, recorder: Recorder { class, begun: Instant::now(), outcome: None } }
     }
 
     /// Reads the inputs of `run`.
@@ -152,9 +205,9 @@ impl Turn {
         let memory_bytes =
             self.slot.memory_bytes().saturating_sub(OVERHEAD_BYTES).min(limits.memory_bytes_max);
         let of_inputs = memory_bytes - memory_bytes / SHARE_OF_CODE;
-        job.inputs = inputs.iter().map(|(name, _)| name.clone()).collect();
+        job.inputs = inputs.iter().map(|input| input.name.clone()).collect();
         let reading = Duration::from_millis(limits.deadline_ms);
-        let read = tokio::time::timeout(reading, sealed(inputs, of_inputs)).await;
+        let read = tokio::time::timeout(reading, sealed(inputs, &self.kept, &self.slot, of_inputs)).await;
         let read = read.unwrap_or_else(|_| {
             let seconds = limits.deadline_ms.div_ceil(1000);
             Err(Error::ExecutionTimedOut(format!("reading the inputs took longer than {seconds} s")))
@@ -166,7 +219,7 @@ impl Turn {
         let input_bytes = inputs.iter().map(|input| input.byte_count).sum();
         limits.memory_bytes_max = memory_bytes.saturating_sub(input_bytes);
         let cancel = Cancel::new().map_err(Error::internal)?;
-        let Self { slot, workers, recorder } = self;
+        let Self { slot, workers, recorder, .. } = self;
         let run = Run { job, inputs, limits, lines, cancel, workers, slot };
         Ok(Begun { run, input_bytes, known, recorder })
     }
@@ -204,7 +257,7 @@ impl Begun {
 #[derive(Debug)]
 struct Run {
     job: Job,
-    inputs: Vec<Sealed>,
+    inputs: Vec<Arc<Sealed>>,
     limits: Limits,
     lines: Option<mpsc::Sender<String>>,
     cancel: Cancel,

@@ -20,7 +20,7 @@ use super::frame::{self, Frames, Kind, PIECE_BYTES_MAX};
 use super::input::{Content, Pieces};
 use super::local::Local;
 use super::message::{End, Outcome, Start};
-use super::run::{Begun, Ended, Left, Prepared};
+use super::run::{Begun, Ended, Input, Left, Prepared};
 use super::{ExecutorHealth, ExecutorSettings};
 use crate::error::{Error, Result};
 use crate::tasks;
@@ -79,8 +79,12 @@ impl ExecutorService {
             cause = frames.broken() => return Err(broken(cause)),
         };
         let frames = Arc::new(Mutex::new(frames));
-        let inputs =
-            inputs.into_iter().map(|name| (name, Content::Pieces(pieces(Arc::clone(&frames))))).collect();
+        let inputs = inputs.into_iter().map(|name| {
+            let content = Content::Pieces(pieces(Arc::clone(&frames)));
+            // It is on its way already.
+            Input { name, content, same: None }
+        });
+        let inputs = inputs.collect();
         let (lines, printed) = mpsc::channel(LINES_AHEAD);
         let prepared = Prepared { job, inputs, limits, class, lines: Some(lines), user_id, known };
         let begun = turn.begin(prepared).await?;

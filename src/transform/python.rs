@@ -146,12 +146,15 @@ impl Transforms {
             let alias = input.alias.clone().unwrap_or_else(|| dataset.name.clone());
             let spec = self.read(by, manifest, input, sample, deadline);
             let engine = self.engine().clone();
+            // What is wrong with it is told when it is read.
+            let same = (!engine.is_volatile(&spec).unwrap_or(true)).then(|| spec.fingerprint());
             // Nothing is asked of the engine before the run has its turn.
             let stream = stream::once(async move { engine.run(spec).await }).try_flatten();
             rows.push(InputRows {
                 name: InputName { id: dataset.id.to_string(), alias: Some(alias) },
                 schema,
                 rows: stream.boxed(),
+                same,
             });
         }
         let settings = self.settings();

@@ -214,13 +214,18 @@ pub(super) async fn a_failing_input_ends_the_run(executor: &Executor) {
         Err(Error::Damaged { object: "part-0000.parquet".to_owned(), reason: "a bit is wrong".to_owned() }),
     ]);
     let name = InputName { id: "ds_0123456789ab".to_owned(), alias: None };
-    let inputs = vec![InputRows { name, schema: batch.schema(), rows: failing.boxed() }];
+    let inputs = vec![InputRows { name, schema: batch.schema(), rows: failing.boxed(), same: None }];
     let error = error_of(executor.run(PythonRun { inputs, ..transform(HONEST) }).await);
     assert_eq!(error.code(), Code::StorageDamaged);
 
     // One that never comes counts as one that is too slow.
     let name = InputName { id: "ds_0123456789ab".to_owned(), alias: None };
-    let inputs = vec![InputRows { name, schema: batch.schema(), rows: futures::stream::pending().boxed() }];
+    let inputs = vec![InputRows {
+        name,
+        schema: batch.schema(),
+        rows: futures::stream::pending().boxed(),
+        same: None,
+    }];
     let mut run = PythonRun { inputs, ..transform(HONEST) };
     run.limits.deadline_ms = 300;
     let error = error_of(executor.run(run).await);

@@ -23,6 +23,7 @@ async fn runs_in_this_process() {
     rows::that_no_dataset_can_hold_are_refused(&executor).await;
     rows::of_many_batches_pass(&executor).await;
     rows::that_do_not_fit_are_refused(&executor).await;
+    rows::that_stay_the_same_are_read_once(&executor).await;
     ends::errors_of_python_keep_their_place(&executor).await;
     ends::lines_come_before_the_end(&executor).await;
     ends::lines_that_find_no_room_are_left_out(&executor).await;

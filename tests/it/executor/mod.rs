@@ -50,7 +50,7 @@ fn admission() -> AdmissionLimits {
 
 fn settings() -> ExecutorSettings {
     let timeouts = Timeouts { card: Duration::from_secs(10), transform: Duration::from_secs(60) };
-    ExecutorSettings { python: python(), admission: admission(), timeouts }
+    ExecutorSettings { python: python(), admission: admission(), kept_bytes_max: 1 << 30, timeouts }
 }
 
 fn limits() -> Limits {
@@ -82,7 +82,7 @@ fn transform(code: &str) -> PythonRun {
 fn transform_of(code: &str, batches: &[RecordBatch]) -> PythonRun {
     let rows = futures::stream::iter(batches.to_vec()).map(Ok).boxed();
     let name = InputName { id: "ds_0123456789ab".to_owned(), alias: Some("t".to_owned()) };
-    let inputs = vec![InputRows { name, schema: batches[0].schema(), rows }];
+    let inputs = vec![InputRows { name, schema: batches[0].schema(), rows, same: None }];
     PythonRun { inputs, ..transform(code) }
 }
 

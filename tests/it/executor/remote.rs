@@ -245,7 +245,7 @@ async fn an_executor_that_is_not_there_asks_for_no_rows() {
     let executor = executor(&format!("http://127.0.0.1:{port}"), TOKEN);
     let asked = futures::stream::once(async { panic!("nobody may ask") }).boxed();
     let name = InputName { id: "ds_0123456789ab".to_owned(), alias: None };
-    let inputs = vec![InputRows { name, schema: small().schema(), rows: asked }];
+    let inputs = vec![InputRows { name, schema: small().schema(), rows: asked, same: None }];
     let run = PythonRun { inputs, class: Class::Transform, ..transform(super::PASS) };
     assert_eq!(error_of(executor.run(run).await).code(), Code::ServiceUnavailable);
 }

@@ -8,9 +8,9 @@ use arrow::array::{
     StringViewArray, TimestampMicrosecondArray, UInt64Array,
 };
 use arrow::datatypes::{DataType, Int32Type, Int64Type};
-use futures::TryStreamExt as _;
-use shirabe::error::Code;
-use shirabe::executor::{Executor, Frames, Output};
+use futures::{StreamExt as _, TryStreamExt as _};
+use shirabe::error::{Code, Error};
+use shirabe::executor::{Executor, Frames, Output, PythonRun};
 
 use super::{PASS, error_of, rows_of, small, transform, transform_of, with_frames};
 
@@ -184,4 +184,51 @@ def transform(inputs, params):
     let error = error_of(executor.run(large).await);
     assert_eq!(error.code(), Code::OverLimit);
     assert!(error.to_string().contains("the result is larger than 4 MiB"), "{error}");
+}
+
+/// Whose name they have is enough; what a run does to its own is not seen by the next one.
+pub(super) async fn that_stay_the_same_are_read_once(executor: &Executor) {
+    let code = "
+def transform(inputs, params):
+    frame = inputs['t']
+    frame.loc[:, 'n'] = frame['n'] * 10
+    return frame[['n']]
+";
+    let numbers = |numbers: [i64; 3]| {
+        let column: ArrayRef = Arc::new(Int64Array::from(numbers.to_vec()));
+        RecordBatch::try_from_iter_with_nullable([("n", column, true)]).unwrap()
+    };
+    let named = |mut run: PythonRun, name: &str| {
+        run.inputs[0].same = Some(blake3::hash(name.as_bytes()));
+        run
+    };
+    // Its rows fail when they are asked for.
+    let unread = || {
+        let mut run = transform_of(code, &[numbers([0; 3])]);
+        let failing = futures::stream::iter([Err(Error::invalid("they were asked for"))]);
+        run.inputs[0].rows = failing.boxed();
+        run
+    };
+    let first = named(transform_of(code, &[numbers([1, 2, 3])]), "a");
+    assert_eq!(rows_of(executor.run(first).await).await, numbers([10, 20, 30]));
+    for _ in 0..2 {
+        let ran = executor.run(named(unread(), "a")).await;
+        assert!(ran.usage.input_bytes > 0, "{:?}", ran.usage);
+        assert_eq!(rows_of(ran).await, numbers([10, 20, 30]));
+    }
+    for run in [named(unread(), "b"), named(unread(), "b"), unread()] {
+        assert!(error_of(executor.run(run).await).to_string().contains("they were asked for"));
+    }
+    let other = named(transform_of(code, &[numbers([4, 5, 6])]), "b");
+    assert_eq!(rows_of(executor.run(other).await).await, numbers([40, 50, 60]));
+
+    // One that has no memory for them does not get them.
+    let text = Arc::new(StringArray::from(vec!["x".repeat(1 << 20); 64])) as ArrayRef;
+    let text = RecordBatch::try_from_iter([("text", text)]).unwrap();
+    let mut run = named(transform_of(PASS, &[text]), "c");
+    run.limits.output_bytes_max = 1 << 30;
+    assert_eq!(rows_of(executor.run(run).await).await.num_rows(), 64);
+    let mut run = named(unread(), "c");
+    run.limits.memory_bytes_max = 64 << 20;
+    assert_eq!(error_of(executor.run(run).await).code(), Code::OverLimit);
 }

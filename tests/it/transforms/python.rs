@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{TRIPS, execute, id, make};
+use super::{TRIPS, execute, id, make, reimport, run};
 use crate::support::{Person, Reply, TestApp};
 
 /// What `./dev test` says in the environment.
@@ -51,6 +51,7 @@ async fn python_reads_and_writes_datasets() {
     errors_have_the_authors_traceback(&author).await;
     wrong_results_are_named(&author).await;
     only_what_is_asked_for_is_handed_over(&author).await;
+    what_is_read_again_is_kept(&author).await;
     code_is_read_before_it_is_kept(&author).await;
     a_preview_tells_what_was_printed(&author).await;
     adding_goes_on_from_the_high_water_mark(&author).await;
@@ -145,6 +146,41 @@ async fn only_what_is_asked_for_is_handed_over(author: &Author) {
         let reply = app.post("/api/transforms").by(ana).json(&body).send().await;
         reply.refused(400, "VALIDATION_ERROR");
         assert_eq!(reply.details()["field"], "inputs", "{}", reply.text());
+    }
+}
+
+async fn what_is_read_again_is_kept(author: &Author) {
+    let Author { app, ana, .. } = author;
+    let hits = async || {
+        let metrics = app.get("/metrics").send().await;
+        let line =
+            metrics.text().lines().find(|line| line.starts_with("shirabe_python_inputs_total{use=\"hit\"}"));
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+    };
+    let dataset = app.dataset(ana, "again", TRIPS).await;
+    let code = "def transform(inputs, params):\n    return inputs['again'][['fare']]";
+    let mut body = author.body("reads again", code);
+    body["input_dataset_ids"] = json!([dataset]);
+    let transform = id(&make(app, ana, &body).await);
+    let fares = async || app.rows(ana, r#"select sum(fare) from "reads again""#).await;
+    run(app, ana, &transform).await;
+    let before = hits().await;
+    run(app, ana, &transform).await;
+    assert_eq!((hits().await, fares().await), (before + 1, json!([[60]])));
+    // Another version has other rows.
+    reimport(app, ana, &dataset, "city,day,fare\nOslo,2024-01-01,7\n").await.data(200);
+    run(app, ana, &transform).await;
+    assert_eq!((hits().await, fares().await), (before + 1, json!([[7]])));
+    // Chance and the time are asked again each time.
+    for filter in ["random() >= 0", "now() > timestamp '2024-01-01'"] {
+        body["name"] = json!(filter);
+        body["inputs"] = json!([{ "dataset_id": dataset, "filter": filter }]);
+        body.as_object_mut().unwrap().remove("input_dataset_ids");
+        let transform = id(&make(app, ana, &body).await);
+        for _ in 0..2 {
+            assert_eq!(run(app, ana, &transform).await["output_row_count"], 1, "{filter}");
+        }
+        assert_eq!(hits().await, before + 1, "{filter}");
     }
 }
 
