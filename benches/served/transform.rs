@@ -4,7 +4,8 @@
 //! script in a plain interpreter that reads the same files with pandas and writes with pandas.
 //! Measured: ours from the request to the answer, which includes planning, writing, syncing the files, and the commit;
 //! DuckDB from the statement to a file that is not synced; plain Python from the first read to the written file.
-//! Not measured: starting any of them; the first runs of each. Our server reads files each time, unless it says otherwise.
+//! Not measured: starting any of them; the first runs of each. Our server reads files each time, unless it says otherwise:
+//! columns, and inputs of Python, that are read again are in memory by default.
 //! Python needs `--worker PROGRAM --python FOLDER`; without them it is left out.
 #![expect(clippy::disallowed_methods, reason = "the peers are programs")]
 
@@ -68,19 +69,26 @@ const RUNS_BEFORE: usize = 3;
 
 pub(super) async fn measure(ground: &Ground) -> Outcome<()> {
     let (worker, python) = (argument("--worker"), argument("--python"));
-    let mut settings = Vec::new();
-    if let (Some(worker), Some(python)) = (&worker, &python) {
-        settings.extend([("EXECUTOR_WORKER", worker.as_str()), ("EXECUTOR_PYTHON_HOME", python.as_str())]);
-    }
-    let server = ground.serve_with(&settings).await?;
-    let mut client = server.connect().await?;
+    let server = ground.serve().await?;
     report::title("SQL transforms / DuckDB's COPY of the same statement");
-    statements(ground, &mut client, "from files").await?;
-    match python {
-        Some(python) => scripts(ground, &mut client, Path::new(&python)).await?,
-        None => report::note("Python is left out: `--worker PROGRAM --python FOLDER` say where it is"),
+    statements(ground, &mut server.connect().await?, "from files").await?;
+    drop(server);
+    if let (Some(worker), Some(python)) = (worker, python) {
+        let mut settings =
+            vec![("EXECUTOR_WORKER", worker.as_str()), ("EXECUTOR_PYTHON_HOME", python.as_str())];
+        report::title(
+            "Python transforms of inputs that were read before / the same script in plain Python (W11)",
+        );
+        let server = ground.serve_with(&settings).await?;
+        scripts(ground, &mut server.connect().await?, Path::new(&python), "read before").await?;
+        drop(server);
+        report::title("Python transforms that read their inputs from files / the same");
+        settings.push(("EXECUTOR_INPUTS_MB", "0"));
+        let server = ground.serve_with(&settings).await?;
+        scripts(ground, &mut server.connect().await?, Path::new(&python), "from files").await?;
+    } else {
+        report::note("Python is left out: `--worker PROGRAM --python FOLDER` say where it is");
     }
-    drop((client, server));
     report::title("SQL transforms of inputs that were read before, their columns in memory / the same");
     let (_folder, server) = ground.serve_from_memory().await?;
     statements(ground, &mut server.connect().await?, "in memory").await
@@ -122,9 +130,9 @@ async fn statements(ground: &Ground, client: &mut Client, place: &str) -> Outcom
     Ok(())
 }
 
-async fn scripts(ground: &Ground, client: &mut Client, python: &Path) -> Outcome<()> {
-    report::title("Python transforms / the same script in plain Python with pandas (W11)");
-    let lines = create(client, &json!({ "name": "lines", "language": "sql", "code": LINES })).await?;
+async fn scripts(ground: &Ground, client: &mut Client, python: &Path, place: &str) -> Outcome<()> {
+    let lines = json!({ "name": format!("lines {place}"), "language": "sql", "code": LINES });
+    let lines = create(client, &lines).await?;
     execute(client, &lines).await?;
     let transform = client.get(&format!("/api/transforms/{lines}")).await?;
     let transform: Value = serde_json::from_slice(&transform.body)?;
@@ -133,8 +141,8 @@ async fn scripts(ground: &Ground, client: &mut Client, python: &Path) -> Outcome
     for (number, (name, code)) in SCRIPTS.into_iter().enumerate() {
         let columns: Vec<&str> = COLUMNS.split(',').collect();
         let body = json!({
-            "name": format!("script {number}"), "language": "python", "code": code,
-            "inputs": [{ "dataset_id": dataset, "columns": columns }],
+            "name": format!("script {number} {place}"), "language": "python", "code": code,
+            "inputs": [{ "dataset_id": dataset, "alias": "lines", "columns": columns }],
         });
         let id = create(client, &body).await?;
         let expected = execute(client, &id).await?.1;
@@ -153,7 +161,7 @@ async fn scripts(ground: &Ground, client: &mut Client, python: &Path) -> Outcome
         report::line("   ratio", middle(&ours) / middle(&theirs), "", Goal::AtMost(1.05));
     }
     let body = json!({
-        "name": "nothing", "language": "python", "code": NOTHING,
+        "name": format!("nothing {place}"), "language": "python", "code": NOTHING,
         "inputs": [{ "dataset_id": dataset, "columns": ["l_linenumber"], "filter": "l_orderkey = 1" }],
     });
     let id = create(client, &body).await?;
