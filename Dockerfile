@@ -41,10 +41,11 @@ FROM debian:bookworm-slim
 LABEL org.opencontainers.image.title="Shirabe" \
       org.opencontainers.image.description="A self-hosted BI and SQL analytics service on Apache DataFusion" \
       org.opencontainers.image.licenses="Apache-2.0"
-# Certificates for S3 and DynamoDB, curl for the health check, and the interpreter that the worker links.
+# Certificates for S3 and DynamoDB, curl for the health check, and Python's own library for the worker, which has the
+# interpreter in it.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates curl libpython3.11 python3 tzdata \
+    && apt-get install -y --no-install-recommends ca-certificates curl python3 tzdata \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --system --gid 10001 shirabe \
     && useradd --system --uid 10001 --gid 10001 --home-dir /data --shell /usr/sbin/nologin shirabe \
