@@ -220,6 +220,7 @@ async fn a_join_that_runs_out_of_memory_runs_again_and_spills() {
     assert!(told.retried && told.work.spilled_bytes > 0, "{told:?}");
     assert!(told.memory_peak_bytes <= 48 << 20, "{told:?}");
     work_ends(&fixture.engine).await;
+    assert_eq!(fixture.engine.spill_used(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,6 +238,7 @@ async fn a_sort_spills_as_far_as_it_may() {
     assert_eq!(error.code(), Code::OverLimit, "{error}");
     assert!(error.to_string().contains("more spill space than one query may use: 1048576 bytes"), "{error}");
     work_ends(&fixture.engine).await;
+    assert_eq!(fixture.engine.spill_used(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
